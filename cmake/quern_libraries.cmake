@@ -1,3 +1,13 @@
 # Third-party libraries by the room that uses them; docs/dependencies.md has a row with the reason for each.
 target_link_libraries(quern PRIVATE nlohmann_json::nlohmann_json)
 set(quern_cli_libraries nlohmann_json::nlohmann_json)
+# hub: downloads and their SHA-256.
+find_package(CURL REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+target_link_libraries(quern PRIVATE CURL::libcurl OpenSSL::Crypto)
+# text: character classes, NFD; Debian 12 ships no CMake package for it.
+find_library(QUERN_UTF8PROC utf8proc REQUIRED)
+target_link_libraries(quern PRIVATE ${QUERN_UTF8PROC})
+# cli: line editing and history of the chat; no CMake package either.
+find_library(QUERN_LIBEDIT edit REQUIRED)
+list(APPEND quern_cli_libraries ${QUERN_LIBEDIT})

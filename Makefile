@@ -1,0 +1,86 @@
+# The commands of the project; `make` alone lists them. Each brings its own set-up (tools/bootstrap.sh). Builds lie in
+# folders of their own, so that none undoes another: build (release), build-test, build-asan, build-fuzz, build-neon.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+MODEL ?= smollm2:135m
+PROMPT ?= Write three short tips for someone who learns to cook.
+SANITIZE ?= address,undefined
+FUZZ_SECONDS ?= 20
+BENCH ?= -p 512 -n 128 -r 3
+
+# What the user typed goes to the shell as an environment variable, untouched: quotes, spaces and dollars are text.
+override PROMPT := $(value PROMPT)
+override MODEL := $(value MODEL)
+export PROMPT MODEL
+
+comma := ,
+sanitize_dir := build-$(subst thread,tsan,$(subst address$(comma)undefined,asan,$(SANITIZE)))
+ctest = ctest --output-on-failure --no-tests=error -j $(JOBS) --test-dir
+# $(call configure,FOLDER,OPTIONS): CMake runs once; afterwards ninja asks for it when a CMake file changes.
+configure = [ -f $(1)/build.ninja ] || cmake -G Ninja -B $(1) $(2) >/dev/null
+
+.PHONY: help run test bench lint format sanitize fuzz-short neon clean release
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+release:
+	@tools/bootstrap.sh build
+	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DQUERN_TESTS=OFF)
+	@ninja -C build --quiet -j $(JOBS) quern_cli | sed '/no work to do/d'
+
+run: release  ## build, get the model, answer: make run PROMPT="..." [MODEL=...]; PROMPT= opens a chat
+	@[ -e "$$MODEL" ] || build/quern pull "$$MODEL" >/dev/null
+	@if [ -n "$$PROMPT" ]; then build/quern run "$$MODEL" -- "$$PROMPT"; else build/quern run "$$MODEL"; fi
+
+test:  ## everything through ctest, warnings are errors
+	@tools/bootstrap.sh build test lint
+	@$(call configure,build-test,-DCMAKE_BUILD_TYPE=Release -DQUERN_WERROR=ON)
+	@ninja -C build-test -j $(JOBS)
+	@build-test/quern pull smollm2:135m >/dev/null
+	@build-test/quern pull gemma3:270m >/dev/null
+	@$(ctest) build-test
+
+bench: release  ## speed beside the machine's limits: make bench [MODEL=...] [BENCH="-p 512 -n 128"]
+	@[ -e "$$MODEL" ] || build/quern pull "$$MODEL" >/dev/null
+	@build/quern bench "$$MODEL" $(BENCH)
+
+lint:  ## layers, names, sizes, sealed ISA files, formatting, scripts
+	@tools/bootstrap.sh build test lint
+	@$(call configure,build-test,-DCMAKE_BUILD_TYPE=Release -DQUERN_WERROR=ON)
+	@ninja -C build-test --quiet -j $(JOBS) quern
+	@ctest --no-tests=error -V -L lint --test-dir build-test \
+	  | sed -nE '/: (Test command|Working Directory|Test timeout)/d; s/^[0-9]+: //p; /tests passed/,$$p'
+
+format:  ## lay out all C++ by clang-format
+	@tools/bootstrap.sh lint
+	@python3 tools/check_format.py --fix
+
+sanitize:  ## the tests under ASan and UBSan; SANITIZE=thread for races
+	@tools/bootstrap.sh build test
+	@$(call configure,$(sanitize_dir),-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" -DQUERN_SANITIZE=$(SANITIZE))
+	@ninja -C $(sanitize_dir) -j $(JOBS)
+	@ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(ctest) $(sanitize_dir) -LE 'lint|install'
+
+fuzz-short:  ## every fuzz target for FUZZ_SECONDS
+	@tools/bootstrap.sh build fuzz
+	@$(call configure,build-fuzz,-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" -DCMAKE_C_COMPILER=clang-19 \
+	  -DCMAKE_CXX_COMPILER=clang++-19 -DQUERN_FUZZ=ON -DQUERN_TESTS=OFF)
+	@ninja -C build-fuzz -j $(JOBS) fuzz_targets
+	@tools/fuzz_short.sh build-fuzz $(FUZZ_SECONDS) $(JOBS)
+
+neon:  ## the tests of the lowest rooms for 64-bit ARM, under qemu
+	@tools/bootstrap.sh build neon
+	@$(call configure,build-neon,-DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/cmake/aarch64-linux-gnu.cmake \
+	  -DQUERN_CROSS_TESTS_ONLY=ON -DQUERN_WERROR=ON)
+	@ninja -C build-neon -j $(JOBS)
+	@python3 tools/check_sealed.py --build build-neon --prefix aarch64-linux-gnu- neon neon_i8mm
+	@$(ctest) build-neon
+
+clean:  ## remove the builds
+	rm -rf build build-test build-asan build-tsan build-fuzz build-neon
