@@ -30,6 +30,8 @@ namespace quern {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-[[nodiscard]] constexpr size_t div_up(size_t value, size_t by) { return (value + by - 1) / by; }
+[[nodiscard]] constexpr size_t div_up(size_t value, size_t by) {
+  return (value + by - 1) / by;
+}
 
 }  // namespace quern

@@ -19,15 +19,15 @@ tl::unexpected<Error> fail_f(ErrorCode code, fmt::format_string<Args...> format,
 #define QUERN_CONCAT(a, b) QUERN_CONCAT_INNER(a, b)
 
 // QUERN_TRY(declaration, expression): evaluates a Result, returns its error to the caller or binds its value.
-#define QUERN_TRY(decl, expr)                                                                       \
-  auto QUERN_CONCAT(quern_try_, __LINE__) = (expr);                                                 \
-  if (!QUERN_CONCAT(quern_try_, __LINE__))                                                          \
-    return tl::unexpected<::quern::Error>(std::move(QUERN_CONCAT(quern_try_, __LINE__)).error());   \
+#define QUERN_TRY(decl, expr)                                                                     \
+  auto QUERN_CONCAT(quern_try_, __LINE__) = (expr);                                               \
+  if (!QUERN_CONCAT(quern_try_, __LINE__))                                                        \
+    return tl::unexpected<::quern::Error>(std::move(QUERN_CONCAT(quern_try_, __LINE__)).error()); \
   decl = std::move(*QUERN_CONCAT(quern_try_, __LINE__))
 
 // QUERN_CHECK_OK(expression): evaluates a Status, returns its error to the caller.
-#define QUERN_CHECK_OK(expr)                                                                        \
-  do {                                                                                              \
-    auto quern_status_ = (expr);                                                                    \
-    if (!quern_status_) return tl::unexpected<::quern::Error>(std::move(quern_status_).error());    \
+#define QUERN_CHECK_OK(expr)                                                                     \
+  do {                                                                                           \
+    auto quern_status_ = (expr);                                                                 \
+    if (!quern_status_) return tl::unexpected<::quern::Error>(std::move(quern_status_).error()); \
   } while (false)
