@@ -50,7 +50,7 @@ class FileDescriptor {
 Result<MappedFile> MappedFile::open(const std::string& path, bool use_mmap) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return io_error(path, "open the file");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return io_error(path, "read its size");
   if (!S_ISREG(info.st_mode)) return fail_f(ErrorCode::kInvalidArgument, "{}: is not a regular file", path);
 
@@ -67,14 +67,17 @@ Result<MappedFile> MappedFile::open(const std::string& path, bool use_mmap) {
   }
   void* p = ::mmap(nullptr, file.size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) {
-    return fail_f(ErrorCode::kResource, "{}: no memory for its {} bytes; map it instead (drop --no-mmap)", path, file.size_);
+    return fail_f(ErrorCode::kResource, "{}: no memory for its {} bytes; map it instead (drop --no-mmap)", path,
+                  file.size_);
   }
   file.data_ = static_cast<const std::byte*>(p);
   if (!read_all(fd.get(), static_cast<std::byte*>(p), file.size_)) return io_error(path, "read the file");
   return file;
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+MappedFile::MappedFile(MappedFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
@@ -87,7 +90,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-MappedFile::~MappedFile() { close(); }
+MappedFile::~MappedFile() {
+  close();
+}
 
 void MappedFile::close() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);

@@ -1,0 +1,37 @@
+// AtomicFile: a file that appears under its name whole or not at all.
+//
+// Bytes go to a temporary name in the same folder; commit() brings them to the disk and renames. Destroyed without
+// commit, it removes the temporary file and leaves an older file of that name as it was. Movable; one thread at a time.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "os/file.h"
+
+namespace quern {
+
+class AtomicFile {
+ public:
+  // The folder must exist.
+  static Result<AtomicFile> create(const std::string& path);
+
+  AtomicFile(AtomicFile&& other) noexcept = default;
+  AtomicFile& operator=(AtomicFile&& other) = delete;
+  ~AtomicFile();
+
+  Status write(std::span<const std::byte> bytes) { return file_->write(bytes); }
+  // Nothing may be written afterwards. On failure the temporary file goes with the object.
+  Status commit();
+
+ private:
+  AtomicFile(std::string path, File file) : path_(std::move(path)), file_(std::move(file)) {}
+
+  std::string path_;
+  std::optional<File> file_;
+};
+
+// The contents of a small file in one step.
+Status write_file_atomically(const std::string& path, std::string_view contents);
+
+}  // namespace quern
