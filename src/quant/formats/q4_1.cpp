@@ -1,0 +1,46 @@
+// Q4_1: 32 elements, one scale and one offset, 4-bit codes.
+#include "quant/block_codec.h"
+#include "quant/fit.h"
+
+namespace quern::formats_detail {
+namespace {
+
+constexpr int kElems = 32;
+
+struct Q4_1 {
+  struct Block {
+    uint16_t d;              // f16
+    uint16_t m;              // f16, added
+    uint8_t qs[kElems / 2];  // element j low nibble, j + 16 high
+  };
+  static_assert(sizeof(Block) == 20);
+
+  static FormatInfo info() { return {.block_elems = kElems, .bits = 4, .sub_block = 32, .has_min = true}; }
+
+  static void explode(const Block& block, BlockCodes& out) {
+    out.d = f16_to_f32(block.d);
+    out.m = -f16_to_f32(block.m);
+    out.scale[0] = 1;
+    out.min[0] = 1;
+    for (int i = 0; i < kElems; ++i) out.code[i] = nibble(block.qs, i);
+  }
+
+  static void encode(const float* in, Block& block) {
+    float x[kElems];
+    clean(in, x, kElems);
+    const Affine fit = fit_affine(x, 15, false);
+    block.d = finite_f16(fit.d);
+    block.m = finite_f16(-fit.m);
+    const float d = f16_to_f32(block.d);
+    const float m = f16_to_f32(block.m);
+    for (int i = 0; i < kElems; ++i) put_nibble(block.qs, i, d == 0 ? 0 : round_clamp((double(x[i]) - m) / d, 0, 15));
+  }
+};
+
+}  // namespace
+
+FormatInfo q4_1() {
+  return describe<Q4_1>();
+}
+
+}  // namespace quern::formats_detail
