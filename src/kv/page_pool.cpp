@@ -1,0 +1,76 @@
+#include "kv/page_pool.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace quern {
+
+Result<uint32_t> PagePool::acquire() {
+  if (free_pages() == 0) {
+    return fail_f(ErrorCode::kResource, "all {} pages of the KV cache ({} positions) are in use", n_pages(),
+                  n_pages() * kKvPageTokens);
+  }
+  if (free_.empty()) {
+    references_.push_back(1);
+    free_.reserve(references_.capacity());  // releasing does not allocate
+    return static_cast<uint32_t>(references_.size() - 1);
+  }
+  const uint32_t page = free_.back();
+  free_.pop_back();
+  references_[page] = 1;
+  return page;
+}
+
+void PagePool::release(uint32_t page) {
+  if (--references_[page] == 0) free_.push_back(page);
+}
+
+PageTable& PageTable::operator=(PageTable&& other) noexcept {
+  if (this != &other) {
+    clear();
+    pool_ = other.pool_;
+    pages_ = std::exchange(other.pages_, {});
+  }
+  return *this;
+}
+
+Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies) {
+  if (begin >= end) return {};
+  const size_t first = begin / kKvPageTokens, last = (end - 1) / kKvPageTokens;
+  size_t needed = last + 1 > pages_.size() ? last + 1 - pages_.size() : 0;
+  for (size_t i = first; i < std::min(last + 1, pages_.size()); ++i) needed += pool_->references(pages_[i]) > 1;
+  if (needed > pool_->free_pages()) {
+    return fail_f(ErrorCode::kResource, "the KV cache has {} free pages of {} positions, {} are needed",
+                  pool_->free_pages(), kKvPageTokens, needed);
+  }
+  for (size_t i = first; i < std::min(last + 1, pages_.size()); ++i) {
+    if (pool_->references(pages_[i]) == 1) continue;
+    QUERN_TRY(const uint32_t own, pool_->acquire());
+    copies.push_back({pages_[i], own});
+    pool_->release(pages_[i]);
+    pages_[i] = own;
+  }
+  while (pages_.size() <= last) {
+    QUERN_TRY(const uint32_t page, pool_->acquire());
+    pages_.push_back(page);
+  }
+  return {};
+}
+
+PageTable PageTable::share(size_t n_positions) const {
+  PageTable other(*pool_);
+  const size_t n = std::min(pages_.size(), (n_positions + kKvPageTokens - 1) / kKvPageTokens);
+  other.pages_.assign(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(n));
+  for (uint32_t page : other.pages_) pool_->share(page);
+  return other;
+}
+
+void PageTable::truncate(size_t n_positions) {
+  const size_t keep = (n_positions + kKvPageTokens - 1) / kKvPageTokens;
+  while (pages_.size() > keep) {
+    pool_->release(pages_.back());
+    pages_.pop_back();
+  }
+}
+
+}  // namespace quern
