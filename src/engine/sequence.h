@@ -1,0 +1,43 @@
+// Sequence: one sample on its way: its tokens, its pages, and what turns logits into text.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kv/page_pool.h"
+#include "quern/quern.h"
+#include "sample/sampler.h"
+#include "sample/stop_matcher.h"
+#include "text/detokenizer.h"
+
+namespace quern {
+
+struct Sequence {
+  size_t request = 0;  // index into the requests of the call
+  unsigned sample = 0;
+  std::vector<int32_t> ids;  // prompt, then sampled tokens
+  size_t n_prompt = 0;
+  size_t n_computed = 0;  // positions whose keys and values are stored
+  PageTable pages;
+  Sampler sampler;
+  StopMatcher stops;
+  Detokenizer detokenizer;
+  Completion completion;
+  bool done = false;
+
+  [[nodiscard]] size_t remaining() const { return ids.size() - n_computed; }
+  [[nodiscard]] bool decoding() const { return ids.size() > n_prompt; }
+
+  // Takes the token that was sampled and decides whether the sample goes on. `on_token` may be empty.
+  void accept(const SampledToken& token, const GenerateOptions& options, const Tokenizer& tokenizer, size_t n_ctx,
+              const TokenCallback& on_token);
+
+  // Ends the sample here; what was held back for a stop string joins its text.
+  void cancel();
+
+ private:
+  void finish(StopReason reason, std::string& text);
+};
+
+}  // namespace quern
