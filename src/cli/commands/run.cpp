@@ -1,0 +1,123 @@
+// quern run: an answer to a prompt, or a chat.
+#include <nlohmann/json.hpp>
+
+#include "cli/answer.h"
+#include "cli/chat_loop.h"
+#include "cli/commands.h"
+#include "cli/conversation.h"
+#include "cli/engine_options.h"
+#include "cli/interrupt.h"
+#include "cli/read_input.h"
+#include "cli/sampling_fields.h"
+#include "os/terminal.h"
+
+namespace quern::cli {
+
+namespace {
+
+struct RunOptions {
+  ModelOptions model;
+  std::optional<std::string> prompt;
+  std::vector<int> prompt_ids;
+  bool raw = false;
+  std::string system;
+  uint32_t max_tokens = 1024;
+  SamplingOptions sampling;
+  SamplingTexts texts;
+  std::vector<std::string> stop;
+  uint32_t samples = 1;
+  bool ignore_eos = false;
+  bool json = false;
+
+  std::vector<Field> fields() {
+    std::vector<Field> list;
+    model.add_model(list);
+    list.push_back(
+        {"PROMPT", &prompt, "What to answer; without it a chat, or all of standard input where that is a pipe"});
+    list.push_back({"--raw", &raw, "Continue the text as it is, without the model's chat template"});
+    list.push_back({"--prompt-ids", &prompt_ids, "Token ids as the prompt, exactly these", {.min = 0}});
+    list.push_back({"--system", &system, "A message that says how to answer, before all others"});
+    list.push_back({"-n,--max-tokens", &max_tokens, "Most tokens of an answer", {.min = 1, .max = 1 << 28}});
+    add_sampling_fields(sampling, texts, list);
+    list.push_back({"--stop", &stop, "Text that ends the answer and is not part of it; may be given several times"});
+    list.push_back(
+        {"--samples", &samples, "Answers to the same prompt, each with its own draws", {.min = 1, .max = 1024}});
+    list.push_back({"--ignore-eos", &ignore_eos, "Go on after the model's end token"});
+    list.push_back({"--json", &json, "Print one JSON object: text, ids, stats; samples and logprobs when asked for"});
+    model.add_context(list);
+    model.add_machine(list);
+    return list;
+  }
+
+  [[nodiscard]] GenerateOptions generate_options() const {
+    return {.max_tokens = max_tokens, .n = samples, .sampling = sampling, .stop = stop, .ignore_eos = ignore_eos};
+  }
+};
+
+constexpr std::string_view kExamples =
+    "  quern run default                                 (a chat; /help lists its commands)\n"
+    "  quern run default \"Why is the sky blue?\"\n"
+    "  quern run default --raw --temp 0 -n 32 \"Once upon a time\"\n"
+    "  cat letter.txt | quern run default --system \"Sum up the letter in one sentence.\"\n"
+    "  quern run default --prompt-ids 1,2,3 --json\n"
+    "\nFigures go to standard error. QUERN_ISA names the instruction set where --isa does not.\n";
+
+// What contradicts itself or would have no effect.
+std::optional<std::string_view> misuse(const RunOptions& o, bool chat) {
+  if (o.prompt && !o.prompt_ids.empty()) return "give either PROMPT or --prompt-ids";
+  if (!o.system.empty() && o.raw) return "--system has no place in a --raw text";
+  if (!o.system.empty() && !o.prompt_ids.empty()) return "--system has no place in --prompt-ids";
+  if (chat && o.json) return "--json wants a prompt";
+  if (chat && o.samples > 1) return "--samples wants a prompt";
+  if (o.sampling.logprobs >= 0 && !o.json) return "--logprobs are printed by --json only";
+  return std::nullopt;
+}
+
+// The prompt as text: the argument, or standard input less the line end that echo and editors add.
+Result<std::string> prompt_text(const RunOptions& options) {
+  if (options.prompt) return *options.prompt;
+  QUERN_TRY(std::string text, read_input("-"));
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+Result<int> answer_once(Engine& engine, const Context& context, const RunOptions& options) {
+  std::vector<int32_t> ids = options.prompt_ids;
+  if (ids.empty()) {
+    QUERN_TRY(const auto conversation, Conversation::create(engine, options.raw, options.system));
+    if (!conversation.has_template() && !options.raw) {
+      context.note("the model has no chat template: it continues the text as it is (--raw says so)");
+    }
+    QUERN_TRY(const std::string text, prompt_text(options));
+    QUERN_TRY(ids, conversation.prompt(text));
+  }
+  InterruptScope interrupt;
+  QUERN_TRY(const Generation generation, options.json
+                                             ? answer(engine, ids, options.generate_options())
+                                             : answer_on_screen(engine, context, ids, options.generate_options()));
+  if (options.json) {
+    context.print_json(to_json(engine, generation));
+  } else {
+    fmt::print(stderr, "\n{}\n", figures_line(engine, generation));
+  }
+  return generation.completions[0].reason == StopReason::kCancelled ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+int run_command(Context& context) {
+  RunOptions options;
+  if (auto code = context.parse(options, kExamples)) return *code;
+  const bool chat = !options.prompt && options.prompt_ids.empty() && is_terminal(Stream::kIn);
+  if (const auto wrong = misuse(options, chat)) return context.usage_error(*wrong);
+  if (auto status = apply_texts(options.texts, options.sampling); !status) {
+    return context.usage_error(status.error().message);
+  }
+  const auto engine = load_engine(options.model, options.samples);
+  if (!engine) return context.failed(engine.error());
+  const auto code = chat ? chat_loop(**engine, context, options.raw, options.system, options.generate_options())
+                         : answer_once(**engine, context, options);
+  return code ? *code : context.failed(code.error());
+}
+
+}  // namespace quern::cli
