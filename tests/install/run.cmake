@@ -1,0 +1,45 @@
+# cmake -D BUILD=... -D EXAMPLE=... -D COMPILER=... -D GENERATOR=... -P run.cmake
+set(work ${BUILD}/install_test)
+file(REMOVE_RECURSE ${work})
+
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: ${result}\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix)
+run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${EXAMPLE} -B ${work}/build -D CMAKE_PREFIX_PATH=${work}/prefix
+    -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_BUILD_TYPE=Release)
+
+# What was found must be what was installed just now, and nothing in it may point back into the source or build folder.
+file(STRINGS ${work}/build/CMakeCache.txt found REGEX "^quern_DIR:PATH=")
+string(FIND "${found}" "${work}/prefix/" at)
+if(at EQUAL -1)
+  message(FATAL_ERROR "another installation was found: ${found}")
+endif()
+file(GLOB_RECURSE package_files ${work}/prefix/*.cmake)
+get_filename_component(source ${EXAMPLE}/../.. ABSOLUTE)
+foreach(file ${package_files})
+  file(READ ${file} text)
+  string(FIND "${text}" "${source}" at)
+  if(NOT at EQUAL -1)
+    message(FATAL_ERROR "${file} holds the path ${source}: the package works on this machine only")
+  endif()
+endforeach()
+
+run(${CMAKE_COMMAND} --build ${work}/build)
+# A random model of a few tokens says nothing sensible, but it says something.
+run(${BUILD}/tests/support/write_tiny_model llama ${work}/tiny.gguf)
+run(${work}/build/embed ${work}/tiny.gguf "abc")
+string(STRIP "${output}" text)
+if(text STREQUAL "")
+  message(FATAL_ERROR "embed printed nothing")
+endif()
+execute_process(COMMAND ${work}/build/embed ${work}/missing.gguf RESULT_VARIABLE result ERROR_VARIABLE output)
+if(NOT result EQUAL 1 OR NOT output MATCHES "missing.gguf")
+  message(FATAL_ERROR "embed without a model: ${result} ${output}")
+endif()
+file(REMOVE_RECURSE ${work})
