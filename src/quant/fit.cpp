@@ -35,8 +35,7 @@ uint16_t finite_f16(double value) {
 }
 
 int round_clamp(double x, int lo, int hi) {
-  // Adding 1.5 * 2^52 leaves no room for a fraction, so the addition itself rounds; a call of nearbyint costs ten times
-  // as much where the build may not assume SSE4.1.
+  // Adding 1.5 * 2^52 leaves no room for a fraction, so the addition itself rounds to nearest even.
   constexpr double kNoFraction = 0x1.8p52;
   return static_cast<int>(std::clamp(x, double(lo), double(hi)) + kNoFraction - kNoFraction);
 }
