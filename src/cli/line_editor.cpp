@@ -61,6 +61,9 @@ class LineEditor::Impl {
     prompt_ = prompt;
     typed_ = &line;
     int count = 0;
+    // libedit would print the prompt first and then take the terminal out of line mode: a Ctrl-D typed in between is
+    // the line's end to the terminal, and lost to us.
+    ::el_set(editor_, EL_PREP_TERM, 1);
     const char* text = ::el_gets(editor_, &count);
     if (InterruptScope::interrupted()) return Outcome::kInterrupted;
     if (text == nullptr || count <= 0) return Outcome::kEnd;
