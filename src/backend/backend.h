@@ -127,7 +127,8 @@ class Backend {
 
 struct CpuOptions {
   unsigned threads = 1;
-  std::string isa;  // empty: the best that this processor runs
+  std::string isa;         // empty: the best that this processor runs
+  std::string tiles_path;  // where the tiles of products are kept (backend/cpu/tiles.h); empty: by this process alone
 };
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);
 

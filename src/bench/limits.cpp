@@ -9,7 +9,7 @@
 #include "base/aligned.h"
 #include "base/checked.h"
 #include "base/clock.h"
-#include "bench/machine.h"
+#include "os/cpu_model.h"
 #include "os/atomic_file.h"
 #include "os/env.h"
 #include "os/file.h"

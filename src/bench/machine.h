@@ -21,7 +21,6 @@ struct Build {
 
 // Reads /proc and /sys anew. Any thread.
 Machine read_machine();
-std::string cpu_model();
 Build this_build();
 
 }  // namespace quern

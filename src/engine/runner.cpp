@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "os/env.h"
+#include "os/paths.h"
 #include "os/topology.h"
 
 namespace quern {
@@ -13,6 +14,12 @@ namespace {
 // Bounds of sense for options that set the size of buffers.
 constexpr size_t kMaxBatch = 1u << 16, kMaxParallel = 1024, kMaxContext = 1u << 28;
 constexpr unsigned kMaxThreads = 1024;
+
+// What is measured for one process serves the next. Empty where there is no cache folder.
+std::string tiles_path() {
+  const auto folder = cache_folder();
+  return folder ? *folder + "/tiles.json" : "";
+}
 
 Status check_options(const EngineOptions& o) {
   if (o.n_batch == 0 || o.n_batch > kMaxBatch) {
@@ -51,7 +58,7 @@ Result<std::unique_ptr<Runner>> Runner::create(const EngineOptions& options, con
     QUERN_TRY(r->backend_, make_backend(r->max_threads_));
   } else {
     const std::string isa = options.isa.empty() ? env_get("QUERN_ISA").value_or("") : options.isa;
-    QUERN_TRY(r->backend_, make_cpu_backend({.threads = r->max_threads_, .isa = isa}));
+    QUERN_TRY(r->backend_, make_cpu_backend({.threads = r->max_threads_, .isa = isa, .tiles_path = tiles_path()}));
   }
   QUERN_CHECK_OK(r->allocate(options));
   return r;

@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/clock.h"
+#include "os/cpu_model.h"
 
 namespace quern {
 
@@ -13,6 +15,19 @@ namespace {
 
 // Below this many elements an operation stays on the calling thread: waking others costs about as much (2 us).
 constexpr size_t kSmallWork = 8192;
+
+// The product, `tokens` at a time (0: all at once), so that their panels stay in a cache while the rows go by.
+void in_passes(MatmulFn matmul, const MatmulArgs& all, size_t tokens) {
+  if (tokens == 0 || tokens >= all.n_tokens) return matmul(all);
+  for (size_t t = 0; t < all.n_tokens; t += tokens) {
+    MatmulArgs part = all;
+    part.n_tokens = std::min(tokens, all.n_tokens - t);
+    part.x = all.x + t * activation_bytes(all.cols);
+    part.x_f32 = all.x_f32 + t * all.cols;
+    part.y = all.y + t * all.y_stride;
+    matmul(part);
+  }
+}
 
 class MappedBuffer final : public Buffer {
  public:
@@ -29,8 +44,11 @@ size_t KvLayer::page_elements() const {
   return n_kv_heads * head_dim * kPagePositions;
 }
 
-CpuBackend::CpuBackend(const KernelTable& kernels, unsigned threads)
-    : kernels_(kernels), pool_(threads), worker_scratch_(pool_.size()) {}
+CpuBackend::CpuBackend(const KernelTable& kernels, const CpuOptions& options)
+    : kernels_(kernels),
+      pool_(std::max(1u, options.threads)),
+      products_(options.tiles_path, fmt::format("{}, {}", cpu_model(), kernels.isa)),
+      worker_scratch_(pool_.size()) {}
 
 BackendInfo CpuBackend::info() const {
   return {.name = "cpu", .detail = kernels_.isa, .threads = pool_.active()};
@@ -121,7 +139,7 @@ void CpuBackend::quantize_fine(const float* x, size_t n_tokens, size_t cols) {
 // Groups [group_begin, group_end) of one output. A fine product is that of the rounded activations plus that of what
 // rounding lost: y[t] + y[n_tokens + t] of the doubled batch.
 void CpuBackend::multiply(const LinearOutput& o, const float* x, size_t n_tokens, size_t group_begin, size_t group_end,
-                          unsigned worker) {
+                          size_t tokens_at_a_time, unsigned worker) {
   const auto& m = static_cast<const CpuMatrix&>(*o.weight);
   MatmulArgs args{.packed = m.packed.data(),
                   .rows = m.rows,
@@ -134,7 +152,7 @@ void CpuBackend::multiply(const LinearOutput& o, const float* x, size_t n_tokens
                   .y = o.y,
                   .y_stride = m.rows};
   const MatmulFn matmul = kernels_.matmul[static_cast<size_t>(m.format->type)];
-  if (!o.fine || m.format->is_float) return matmul(args);
+  if (!o.fine || m.format->is_float) return in_passes(matmul, args, tokens_at_a_time);
   const size_t first = group_begin * kGroupRows, cols = std::min(m.rows, group_end * kGroupRows) - first;
   std::vector<float>& both = worker_scratch_[worker];
   if (both.size() < 2 * n_tokens * cols) both.resize(2 * n_tokens * cols);
@@ -142,7 +160,7 @@ void CpuBackend::multiply(const LinearOutput& o, const float* x, size_t n_tokens
   args.n_tokens = 2 * n_tokens;
   args.y = both.data() - first;
   args.y_stride = cols;
-  matmul(args);
+  in_passes(matmul, args, tokens_at_a_time);
   for (size_t t = 0; t < n_tokens; ++t) {
     kernels_.add(both.data() + t * cols, both.data() + (n_tokens + t) * cols, cols, o.y + t * m.rows + first);
   }
@@ -157,20 +175,26 @@ void CpuBackend::linear(const float* x, size_t n_tokens, std::span<const LinearO
     total_groups += m.groups();
   }
   if (n_tokens == 0 || outputs.empty()) return;
-  if (plain) quantize(x, n_tokens, outputs[0].weight->cols, panels_);
-  if (fine) quantize_fine(x, n_tokens, outputs[0].weight->cols);
-  // About eight units a thread keep threads of unequal speed busy to the end; four groups at least, so that float
-  // kernels have enough independent chains.
-  const size_t step = std::max<size_t>(4, round_up(total_groups / (8 * pool_.active()), 4));
+  const auto& front = static_cast<const CpuMatrix&>(*outputs[0].weight);
+  if (plain) quantize(x, n_tokens, front.cols, panels_);
+  if (fine) quantize_fine(x, n_tokens, front.cols);
+  Tiles::Entry& entry = products_.entry({front.format->type, total_groups, front.cols, n_tokens, pool_.active()});
+  const bool settled = entry.settled();
+  const Tile tile = entry.next();
   size_t units = 0;
-  for (const LinearOutput& o : outputs) units += div_up(static_cast<const CpuMatrix&>(*o.weight).groups(), step);
+  for (const LinearOutput& o : outputs) units += div_up(static_cast<const CpuMatrix&>(*o.weight).groups(), tile.groups);
+  const double start = settled ? 0 : now_s();
   pool_.parallel(units, [&](size_t unit, unsigned worker) {
     for (const LinearOutput& o : outputs) {
-      const size_t groups = static_cast<const CpuMatrix&>(*o.weight).groups(), here = div_up(groups, step);
-      if (unit < here) return multiply(o, x, n_tokens, unit * step, std::min(groups, (unit + 1) * step), worker);
+      const size_t groups = static_cast<const CpuMatrix&>(*o.weight).groups(), here = div_up(groups, tile.groups);
+      if (unit < here) {
+        const size_t begin = unit * tile.groups;
+        return multiply(o, x, n_tokens, begin, std::min(groups, begin + tile.groups), tile.tokens, worker);
+      }
       unit -= here;
     }
   });
+  if (!settled) products_.report(entry, (now_s() - start) / static_cast<double>(n_tokens));
 }
 
 void CpuBackend::rms_norm(const float* x, const float* weight, size_t n_rows, size_t cols, float eps, float* out) {
@@ -226,7 +250,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
     }
     return fail_f(ErrorCode::kUnsupported, "instruction set {} cannot run here; this build has {}", options.isa, known);
   }
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*kernels, std::max(1u, options.threads)));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*kernels, options));
 }
 
 }  // namespace quern

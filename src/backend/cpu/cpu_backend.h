@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/tiles.h"
 #include "base/aligned.h"
 #include "base/checked.h"
 #include "kernels/kernels.h"
@@ -23,7 +24,7 @@ class CpuMatrix final : public Matrix {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const KernelTable& kernels, unsigned threads);
+  CpuBackend(const KernelTable& kernels, const CpuOptions& options);
 
   [[nodiscard]] BackendInfo info() const override;
   void set_threads(unsigned n) override { pool_.set_active(n); }
@@ -70,7 +71,7 @@ class CpuBackend final : public Backend {
   void quantize(const float* x, size_t n_tokens, size_t cols, std::vector<std::byte>& panels);
   void quantize_fine(const float* x, size_t n_tokens, size_t cols);
   void multiply(const LinearOutput& output, const float* x, size_t n_tokens, size_t group_begin, size_t group_end,
-                unsigned worker);
+                size_t tokens_at_a_time, unsigned worker);
   void attend(const AttentionArgs& args, const AttentionTile& tile, size_t segment_begin, size_t segment_end,
               const float* q, AttentionState state, unsigned worker);
   void gather_queries(const AttentionArgs& args, const AttentionTile& tile, float* q);
@@ -80,6 +81,7 @@ class CpuBackend final : public Backend {
 
   const KernelTable& kernels_;
   ThreadPool pool_;
+  Tiles products_;
   // Grow-only scratch, so that a steady loop does not allocate.
   std::vector<std::byte> panels_;       // of n_tokens activations
   std::vector<std::byte> fine_panels_;  // of the same, then what their rounding lost: 2 * n_tokens
