@@ -134,7 +134,7 @@ Result<MachineLimits> measure_limits(const KernelTable& kernels, unsigned thread
 Result<MachineLimits> machine_limits(const std::string& isa, unsigned threads, LimitsFrom from) {
   QUERN_TRY(const KernelTable* kernels, find_kernels(isa));
   const auto folder = cache_folder();
-  if (!folder) return measure_limits(*kernels, threads);
+  if (!folder || from == LimitsFrom::kNow) return measure_limits(*kernels, threads);
   const std::string path = *folder + "/limits.json";
   const std::string key = fmt::format("{}, {}, {} threads", cpu_model(), kernels->isa, threads);
   nlohmann::json cache = read_cache(path);

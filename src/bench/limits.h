@@ -32,6 +32,7 @@ enum class LimitsFrom : uint8_t {
   kCache,    // as they are; measured when they are not there
   kGreater,  // measured, and the greater of that and what is kept: a neighbour's load only ever lowers a measurement
   kFresh,    // measured, and what was kept forgotten
+  kNow,      // measured; nothing is read or kept: on a shared machine, what this moment allows
 };
 
 // By the file limits.json of the cache folder, which keeps them by processor model, ISA and number of threads. A folder
