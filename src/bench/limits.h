@@ -39,10 +39,10 @@ enum class LimitsFrom : uint8_t {
 // that cannot be written means a measurement each time.
 Result<MachineLimits> machine_limits(const std::string& isa, unsigned threads, LimitsFrom from = LimitsFrom::kCache);
 
-// Tokens per second, of all sequences, that the limits allow. Each of the shape.n_tokens steps of decoding, the first at
-// shape.depth, reads all weights and the sequences' keys and values (Engine::forward_bytes against the bandwidth), and
-// multiplies as a prompt does: the longer of the two counts, which is the reading until many sequences share it. A model
-// not much larger than the last cache may exceed it, since part of its weights stays there.
+// Tokens per second, of all sequences, that the limits allow. Each of the shape.n_tokens steps of decoding, the first
+// at shape.depth, reads all weights and the sequences' keys and values (Engine::forward_bytes against the bandwidth),
+// and multiplies as a prompt does: the longer of the two counts, which is the reading until many sequences share it. A
+// model not much larger than the last cache may exceed it, since part of its weights stays there.
 double decode_limit_tps(const Engine& engine, const MachineLimits& limits, const ForwardShape& shape);
 // A prompt is bound by arithmetic: the integer peak by Engine::forward_macs.
 double prefill_limit_tps(const Engine& engine, const MachineLimits& limits, const ForwardShape& shape);
