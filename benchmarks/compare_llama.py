@@ -17,6 +17,7 @@ import argparse
 import json
 import pathlib
 import sys
+import time
 
 import peer
 import report
@@ -44,16 +45,20 @@ def samples_of(job, engine, turn, measured):
 
 
 def measure(jobs, engines, models, rounds):
-    """{"speed" | "load" | "memory": samples}."""
-    found = {"speed": [], "load": [], "memory": []}
+    """{"speed" | "load" | "memory": samples}, and "seconds": what each group took."""
+    found = {"speed": [], "load": [], "memory": [], "seconds": {}}
     for turn in range(rounds):
         for i, job in enumerate(jobs):
+            if turn and isinstance(job, work.Memory):
+                continue  # it does not move
             path = models.path(job.model)
+            start = time.monotonic()
             for engine in engines if turn % 2 == 0 else engines[::-1]:
                 say(f"round {turn + 1} of {rounds}, job {i + 1} of {len(jobs)}: {job.group}, {TITLES[job.model]}, "
                     f"{job.threads} threads, {engine.name}")
                 kind = kind_of(job)
                 found[kind] += samples_of(job, engine, turn, getattr(engine, kind)(job, path))
+            found["seconds"][job.group] = found["seconds"].get(job.group, 0) + time.monotonic() - start
     return found
 
 
@@ -107,7 +112,8 @@ def main():
     samples = measure(options.jobs, [quern, llama], models, options.rounds)
     result = {"machine": quern.describe(models.path(options.jobs[0].model)), "llama": peer.package_version(programs) or "of unknown version",
               "rounds": options.rounds, "quick": options.quick, "speed": report.speed_rows(samples["speed"]),
-              "samples": samples["speed"], "load": samples["load"], "memory": samples["memory"]}
+              "samples": samples["speed"], "load": samples["load"], "memory": samples["memory"],
+              "seconds": samples["seconds"]}
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     text = report.markdown(result)

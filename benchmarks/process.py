@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ def say(text):
 
 @dataclasses.dataclass
 class Memory:
-    """In bytes, of one process. The parts are those of the fullest moment seen, `peak` is the kernel's own record."""
+    """In bytes, of one process: the most it ever held, by the kernel's own record, and the two parts of what it held
+    while it worked, medians over the last quarter of its time: loading is over by then, and taking down lasts no time."""
     peak: int = 0
     anonymous: int = 0
     file: int = 0  # mapped files and shared memory
@@ -36,8 +38,9 @@ def parse_status(text):
     return found.get("VmHWM", 0), found.get("RssAnon", 0), found.get("RssFile", 0) + found.get("RssShmem", 0)
 
 
-def watch(process, memory):
-    """Until the process has ended. Its wait status and what it used."""
+def watch(process):
+    """Until the process has ended; sets its return code."""
+    memory, parts = Memory(), []
     while True:
         try:
             with open(f"/proc/{process.pid}/status") as file:
@@ -45,25 +48,28 @@ def watch(process, memory):
         except OSError:
             peak = anonymous = mapped = 0
         memory.peak = max(memory.peak, peak)
-        if anonymous + mapped > memory.anonymous + memory.file:
-            memory.anonymous, memory.file = anonymous, mapped
+        if anonymous + mapped:
+            parts.append((anonymous, mapped))
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if ended:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return usage
+            break
         time.sleep(POLL_S)
+    memory.peak = max(memory.peak, usage.ru_maxrss * 1024)
+    if parts:
+        last = zip(*parts[len(parts) * 3 // 4:])
+        memory.anonymous, memory.file = (int(statistics.median(part)) for part in last)
+    return memory
 
 
 def run_watched(command, env=None):
     """Runs to the end while looking at the memory of the process; ends this script where the program fails."""
     command = [str(part) for part in command]
-    memory = Memory()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env)
-        usage = watch(process, memory)
+        memory = watch(process)
         seconds = time.monotonic() - start
-        memory.peak = max(memory.peak, usage.ru_maxrss * 1024)
         out.seek(0)
         err.seek(0)
         if process.returncode:

@@ -92,7 +92,7 @@ def load_table(loads):
 
 
 def memory_table(memories):
-    """MB of 10^6 bytes. The rest is what is neither weights nor keys and values, which both programs keep as f16."""
+    """MB of 10^6 bytes. The rest of the peak is what is neither weights nor keys and values, which both programs keep as f16."""
     def mb(value):
         return f"{value / 1e6:.0f}"
     table = []
@@ -102,7 +102,7 @@ def memory_table(memories):
             peak, weights = of["peak"]["median"], of["weights"]["median"]
             table.append((TITLES[model], engine, mb(peak), mb(weights), mb(kv), mb(peak - weights - kv),
                           mb(of["anonymous"]["median"]), mb(of["file"]["median"])))
-    return lines(("model", "program", "peak MB", "weights", "KV", "rest", "own memory", "mapped"), *table)
+    return lines(("model", "program", "peak MB", "weights", "KV", "rest", "at work: own", "at work: mapped"), *table)
 
 
 def markdown(result, pictures=()):

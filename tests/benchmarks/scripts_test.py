@@ -62,11 +62,11 @@ class Parsing(unittest.TestCase):
         self.assertEqual(process.parse_status("State:\tZ (zombie)\n"), (0, 0, 0))
 
     def test_a_process_is_watched(self):
-        done = process.run_watched([sys.executable, "-c", "import time; x = b'1' * (64 << 20); time.sleep(.1); print(9)"])
+        done = process.run_watched([sys.executable, "-c", "import time; x = b'1' * (64 << 20); time.sleep(.4); print(9)"])
         self.assertEqual(done.out, "9\n")
         self.assertGreater(done.memory.peak, 64 << 20)
         self.assertGreater(done.memory.anonymous, 64 << 20)
-        self.assertGreater(done.seconds, 0.1)
+        self.assertGreater(done.seconds, 0.4)
         with self.assertRaisesRegex(SystemExit, "failed .3.:\nwhy"):
             process.run_watched([sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"])
 
