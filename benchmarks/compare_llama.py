@@ -45,7 +45,8 @@ def samples_of(job, engine, turn, measured):
 
 
 def measure(jobs, engines, models, rounds):
-    """{"speed" | "load" | "memory": samples}, and "seconds": what each group took."""
+    """After each round, what all rounds so far gave: {"speed" | "load" | "memory": samples}, and "seconds", what each
+    group took."""
     found = {"speed": [], "load": [], "memory": [], "seconds": {}}
     for turn in range(rounds):
         for i, job in enumerate(jobs):
@@ -59,6 +60,7 @@ def measure(jobs, engines, models, rounds):
                 kind = kind_of(job)
                 found[kind] += samples_of(job, engine, turn, getattr(engine, kind)(job, path))
             found["seconds"][job.group] = found["seconds"].get(job.group, 0) + time.monotonic() - start
+        yield found
     return found
 
 
@@ -109,13 +111,13 @@ def main():
     synthesizer = options.synthesizer or quern.program.parent / "tests" / "support" / "write_synthetic_model"
     models = Models(quern.program, llama, synthesizer, cache, options.given)
 
-    samples = measure(options.jobs, [quern, llama], models, options.rounds)
-    result = {"machine": quern.describe(models.path(options.jobs[0].model)), "llama": peer.package_version(programs) or "of unknown version",
-              "rounds": options.rounds, "quick": options.quick, "speed": report.speed_rows(samples["speed"]),
-              "samples": samples["speed"], "load": samples["load"], "memory": samples["memory"],
-              "seconds": samples["seconds"]}
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    for done, samples in enumerate(measure(options.jobs, [quern, llama], models, options.rounds), start=1):
+        result = {"machine": quern.describe(models.path(options.jobs[0].model)),
+                  "llama": peer.package_version(programs) or "of unknown version", "rounds": done,
+                  "quick": options.quick, "speed": report.speed_rows(samples["speed"]), "samples": samples["speed"],
+                  "load": samples["load"], "memory": samples["memory"], "seconds": samples["seconds"]}
+        if options.json:  # after each round: who stops the script keeps what was measured
+            options.json.write_text(json.dumps(result, indent=1) + "\n")
     text = report.markdown(result)
     if options.markdown:
         options.markdown.write_text(text)

@@ -143,6 +143,7 @@ class QuickRun(unittest.TestCase):
             self.assertGreater(row["limit_share"]["median"], 0)
         self.assertEqual({(s["engine"], s["turn"]) for s in result["load"]},
                          {("quern", "first"), ("quern", "second"), ("llama.cpp", "second")})
+        self.assertEqual(result["rounds"], 1)
         self.assertIn("### Memory", done.stdout)
         widths = [line.count("|") for line in done.stdout.splitlines() if line.startswith("|---")]
         self.assertEqual(len(widths), 5)
