@@ -134,7 +134,7 @@ Result<MachineLimits> measure_limits(const KernelTable& kernels, unsigned thread
 Result<MachineLimits> machine_limits(const std::string& isa, unsigned threads, LimitsFrom from) {
   QUERN_TRY(const KernelTable* kernels, find_kernels(isa));
   const auto folder = cache_folder();
-  if (!folder) return measure_limits(*kernels, threads);
+  if (!folder || from == LimitsFrom::kNow) return measure_limits(*kernels, threads);
   const std::string path = *folder + "/limits.json";
   const std::string key = fmt::format("{}, {}, {} threads", cpu_model(), kernels->isa, threads);
   nlohmann::json cache = read_cache(path);
@@ -165,12 +165,13 @@ Result<MachineLimits> machine_limits(const std::string& isa, unsigned threads, L
 }
 
 double decode_limit_tps(const Engine& engine, const MachineLimits& limits, const ForwardShape& shape) {
-  double bytes = 0;
+  double seconds = 0;
   for (size_t i = 0; i < shape.n_tokens; ++i) {
     const ForwardShape step{.n_tokens = 1, .n_sequences = shape.n_sequences, .depth = shape.depth + i};
-    bytes += static_cast<double>(engine.forward_bytes(step));
+    seconds += std::max(static_cast<double>(engine.forward_bytes(step)) / limits.read_bytes_per_s,
+                        engine.forward_macs(step) / limits.int_macs_per_s);
   }
-  return static_cast<double>(shape.n_tokens * shape.n_sequences) * limits.read_bytes_per_s / bytes;
+  return static_cast<double>(shape.n_tokens * shape.n_sequences) / seconds;
 }
 
 double prefill_limit_tps(const Engine& engine, const MachineLimits& limits, const ForwardShape& shape) {

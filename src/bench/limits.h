@@ -32,14 +32,16 @@ enum class LimitsFrom : uint8_t {
   kCache,    // as they are; measured when they are not there
   kGreater,  // measured, and the greater of that and what is kept: a neighbour's load only ever lowers a measurement
   kFresh,    // measured, and what was kept forgotten
+  kNow,      // measured; nothing is read or kept: on a shared machine, what this moment allows
 };
 
 // By the file limits.json of the cache folder, which keeps them by processor model, ISA and number of threads. A folder
 // that cannot be written means a measurement each time.
 Result<MachineLimits> machine_limits(const std::string& isa, unsigned threads, LimitsFrom from = LimitsFrom::kCache);
 
-// Tokens per second, of all sequences, that the limits allow. Decoding reads all weights and the sequence's keys and
-// values for each token: bandwidth by Engine::forward_bytes, over shape.n_tokens steps that begin at shape.depth. A
+// Tokens per second, of all sequences, that the limits allow. Each of the shape.n_tokens steps of decoding, the first
+// at shape.depth, reads all weights and the sequences' keys and values (Engine::forward_bytes against the bandwidth),
+// and multiplies as a prompt does: the longer of the two counts, which is the reading until many sequences share it. A
 // model not much larger than the last cache may exceed it, since part of its weights stays there.
 double decode_limit_tps(const Engine& engine, const MachineLimits& limits, const ForwardShape& shape);
 // A prompt is bound by arithmetic: the integer peak by Engine::forward_macs.

@@ -20,7 +20,11 @@ class ModelBench {
     const size_t kinds = nonzero(plan_.n_prompt) + nonzero(plan_.n_gen);
     total_ = plan_.batches.size() * plan_.depths.size() * plan_.threads.size() * kinds * (plan_.repeats + 1);
     for (const uint32_t threads : plan_.threads) {
-      QUERN_TRY(limits_.emplace_back(), machine_limits(engine_.info().isa, threads));
+      if (plan_.limits_now) {
+        limits_.push_back({.isa = engine_.info().isa, .threads = threads});
+      } else {
+        QUERN_TRY(limits_.emplace_back(), machine_limits(engine_.info().isa, threads));
+      }
     }
     for (const uint32_t batch : plan_.batches) {
       size_t filled = 0;
@@ -75,7 +79,10 @@ class ModelBench {
     return {};
   }
 
-  Status measure(const ForwardShape& shape, bool decode, const MachineLimits& limits) {
+  Status measure(const ForwardShape& shape, bool decode, MachineLimits limits) {
+    if (plan_.limits_now) {
+      QUERN_TRY(limits, machine_limits(limits.isa, limits.threads, LimitsFrom::kNow));
+    }
     std::vector<double> rates;
     for (unsigned i = 0; i <= plan_.repeats; ++i) {
       QUERN_TRY(const double seconds, decode ? time_decode(shape) : time_prompt(shape));
@@ -87,7 +94,7 @@ class ModelBench {
         .n_gen = decode ? shape.n_tokens : 0,
         .depth = shape.depth,
         .batch = shape.n_sequences,
-        .threads = limits.threads,
+        .limits = limits,
         .tokens_per_second = median(rates),
         .stddev = standard_deviation(rates),
         .limit_tps = decode ? decode_limit_tps(engine_, limits, shape) : prefill_limit_tps(engine_, limits, shape)};

@@ -20,12 +20,13 @@ struct BenchPlan {
   std::vector<uint32_t> batches;          // sequences side by side
   std::vector<uint32_t> threads;          // no more than the engine was loaded with
   unsigned repeats = 1;
+  bool limits_now = false;  // measured before each row, none kept; else as machine_limits keeps them
 };
 
 struct BenchRow {
   size_t n_prompt = 0, n_gen = 0;  // one of them is 0
   size_t depth = 0, batch = 1;
-  unsigned threads = 1;
+  MachineLimits limits;          // that limit_tps comes from, and the threads
   double tokens_per_second = 0;  // of all sequences
   double stddev = 0;
   double limit_tps = 0;

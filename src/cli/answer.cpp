@@ -110,6 +110,8 @@ nlohmann::json to_json(const Engine& engine, const Generation& generation) {
                    {"gen_tps", speed.tps},
                    {"limit_tps", speed.limit_tps},
                    {"limit_share", speed.share()},
+                   {"weight_bytes", engine.info().weight_bytes},
+                   {"kv_bytes_per_token", engine.info().kv_bytes_per_token},
                    {"peak_rss_bytes", read_memory().peak_resident.value_or(0)},
                    {"isa", engine.info().isa},
                    {"threads", engine.info().n_threads},

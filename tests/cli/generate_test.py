@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -58,7 +59,8 @@ class Run(TinyModel):
         self.assertEqual(len(out["ids"]), 12)
         stats = out["stats"]
         self.assertEqual(set(stats), {"load_s", "ttft_s", "prompt_tokens", "prompt_tps", "gen_tokens", "gen_tps", "limit_tps",
-                                      "limit_share", "peak_rss_bytes", "isa", "threads", "stop_reason"})
+                                      "limit_share", "weight_bytes", "kv_bytes_per_token", "peak_rss_bytes", "isa", "threads",
+                                      "stop_reason"})
         self.assertEqual((stats["gen_tokens"], stats["stop_reason"]), (12, "max_tokens"))
         for name in ("load_s", "ttft_s", "prompt_tps", "gen_tps", "limit_tps", "limit_share"):
             self.assertGreater(stats[name], 0, name)
@@ -201,7 +203,7 @@ class Bench(TinyModel):
         self.assertEqual(len(rows), 2 * 2 * 2 * 2)
         for row in rows:
             self.assertEqual(set(row), {"n_prompt", "n_gen", "depth", "batch", "threads", "tokens_per_second", "stddev",
-                                        "limit_tps", "limit_share"})
+                                        "limit_tps", "limit_share", "read_bytes_per_s", "int_macs_per_s"})
             self.assertIn((row["n_prompt"], row["n_gen"]), ((16, 0), (0, 4)))
             self.assertGreater(row["tokens_per_second"], 0)
             self.assertAlmostEqual(row["limit_share"], row["tokens_per_second"] / row["limit_tps"], places=9)
@@ -237,6 +239,29 @@ class Bench(TinyModel):
         self.assertLess(self.object(*args, "--fresh")["machine"]["limits"][0]["int_macs_per_s"], 1e18)
         limits.write_text("{ torn")
         self.assertGreater(self.object(*args)["machine"]["limits"][0]["int_macs_per_s"], 12345.0)
+
+    def test_limits_now_leaves_those_that_are_kept(self):
+        limits = self.folder / "limits.json"
+        args = ("bench", self.model, "-p", 4, "-n", 1, "-r", 1, "-t", 1, "--allow-debug")
+        self.object(*args)
+        kept = json.loads(limits.read_text())
+        for entry in kept.values():
+            entry.update({"int_macs_per_s": 1e18, "read_bytes_per_s": 1e18})
+        limits.write_text(json.dumps(kept))
+        for row in self.object(*args, "--limits-now")["results"]:
+            self.assertLess(max(row["int_macs_per_s"], row["read_bytes_per_s"]), 1e18)
+        self.assertEqual(json.loads(limits.read_text()), kept)
+        limits.unlink()
+
+    def test_bars_are_shares(self):
+        text = self.succeeds("bench", self.model, "-p", 0, "-n", 2, "-d", "0,16", "-r", 1, "--allow-debug").stdout
+        bars = re.findall(r"^generate .* ([0-9.]+) %  ?(#*>?)$", text, re.M)
+        self.assertEqual(len(bars), 2, text)
+        for share, bar in bars:
+            if float(share) > 100:
+                self.assertEqual(bar, "#" * 19 + ">")
+            else:
+                self.assertAlmostEqual(len(bar), float(share) / 5, delta=0.51)
 
     def test_refusals(self):
         self.refused("bench", self.model, "-d", 1 << 20, "--json", "--allow-debug", code=1, says="need a context of")

@@ -1,5 +1,6 @@
 // quern bench: speed of a model, or of the kernels, beside the machine's limits.
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bench/kernel_speed.h"
@@ -9,6 +10,7 @@
 #include "cli/engine_options.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "os/terminal.h"
 #include "os/topology.h"
 
 namespace quern::cli {
@@ -37,6 +39,7 @@ struct BenchOptions {
             {"--no-mmap", &model.no_mmap, "Read the file into memory instead of mapping it"},
             {"--isa", &model.isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"},
             {"--fresh", &fresh_limits, "Forget the greatest limits seen on this machine so far"},
+            {"--limits-now", &plan.limits_now, "Measure the limits before each row and keep none"},
             {"--allow-debug", &allow_debug, "Go on in a build that is not optimized"},
             {"--json", &json, "Print one JSON object: machine and results"}};
   }
@@ -48,9 +51,13 @@ constexpr std::string_view kExamples =
     "  quern bench kernels --isa avx2\n"
     "\nA limit is the measured read bandwidth over the bytes of a token (generating) or the measured peak of integer\n"
     "multiply-adds over those of a token (prompts). A model that the last cache holds in part may exceed the first.\n"
-    "Limits are measured each time and the greatest ones kept in the cache folder, in limits.json.\n";
+    "Limits are measured each time and the greatest ones kept in the cache folder, in limits.json; on a machine "
+    "shared\n"
+    "with others they move, and --limits-now takes for each row those measured just before it.\n"
+    "A bar is the share of the limit: 20 signs are all of it, > says that there is more.\n";
 
 LimitsFrom limits_from(const BenchOptions& options) {
+  if (options.plan.limits_now) return LimitsFrom::kNow;
   return options.fresh_limits ? LimitsFrom::kFresh : LimitsFrom::kGreater;
 }
 
@@ -95,15 +102,33 @@ void print_machine(const Context& context, const std::string& isa, const std::ve
 }
 
 nlohmann::json to_json(const BenchRow& row) {
-  return {{"n_prompt", row.n_prompt}, {"n_gen", row.n_gen},         {"depth", row.depth},
-          {"batch", row.batch},       {"threads", row.threads},     {"tokens_per_second", row.tokens_per_second},
-          {"stddev", row.stddev},     {"limit_tps", row.limit_tps}, {"limit_share", row.limit_share()}};
+  return {{"n_prompt", row.n_prompt},
+          {"n_gen", row.n_gen},
+          {"depth", row.depth},
+          {"batch", row.batch},
+          {"threads", row.limits.threads},
+          {"tokens_per_second", row.tokens_per_second},
+          {"stddev", row.stddev},
+          {"limit_tps", row.limit_tps},
+          {"limit_share", row.limit_share()},
+          {"read_bytes_per_s", row.limits.read_bytes_per_s},
+          {"int_macs_per_s", row.limits.int_macs_per_s}};
+}
+
+// What is left of a line after the figures of to_text, on a terminal; nothing where that is too little to tell lengths.
+std::string share_bar(double share) {
+  constexpr int kFigures = 81, kMin = 8, kAll = 20;
+  const int room = is_terminal(Stream::kOut) ? std::min(kAll, terminal_width(Stream::kOut) - kFigures - 1) : kAll;
+  if (room < kMin || !(share >= 0)) return "";
+  if (share > 1) return "  " + std::string(room - 1, '#') + ">";
+  return "  " + std::string(static_cast<size_t>(std::lround(share * room)), '#');
 }
 
 std::string to_text(const BenchRow& row) {
-  return fmt::format("{:<8} {:>6} {:>7} {:>6} {:>8} {:>10.2f} {:>8.2f} {:>10.1f} {:>6.1f} %\n",
-                     row.n_gen > 0 ? "generate" : "prompt", row.n_gen + row.n_prompt, row.depth, row.batch, row.threads,
-                     row.tokens_per_second, row.stddev, row.limit_tps, 100 * row.limit_share());
+  return fmt::format("{:<8} {:>6} {:>7} {:>6} {:>8} {:>10.2f} {:>8.2f} {:>10.1f} {:>6.1f} %{}\n",
+                     row.n_gen > 0 ? "generate" : "prompt", row.n_gen + row.n_prompt, row.depth, row.batch,
+                     row.limits.threads, row.tokens_per_second, row.stddev, row.limit_tps, 100 * row.limit_share(),
+                     share_bar(row.limit_share()));
 }
 
 Result<int> bench_model_command(const Context& context, BenchOptions& options) {
@@ -144,6 +169,7 @@ Result<int> bench_model_command(const Context& context, BenchOptions& options) {
                          {{"name", options.model.model},
                           {"architecture", info.architecture},
                           {"weight_bytes", info.weight_bytes},
+                          {"kv_bytes_per_token", info.kv_bytes_per_token},
                           {"logits_hash", hash}}},
                         {"results", std::move(results)}});
   }
