@@ -48,7 +48,9 @@ void expect_parts_of_a_whole(const ProfilePhase& phase) {
 }
 
 TEST(Profile, NamesStepsOfEveryArchitecture) {
-  for (const std::string& name : *tiny_model_names()) {
+  const auto models = tiny_model_names();
+  ASSERT_TRUE(models.has_value());
+  for (const std::string& name : *models) {
     const auto engine = tiny_engine(name, TensorType::kF32, {.profile = true});
     ASSERT_TRUE(engine->generate(random_ids(20, 200, 1), {.max_tokens = 4, .ignore_eos = true}).has_value());
     const Profile profile = engine->take_profile();

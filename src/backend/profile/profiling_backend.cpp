@@ -52,15 +52,23 @@ void ProfilingBackend::begin_forward(bool decode, size_t n_tokens) {
   phase_->tokens += in_step_ ? n_tokens : 0;
 }
 
-void ProfilingBackend::count(std::string_view op, const Cost& cost, double seconds) {
-  if (!in_step_) return;
-  Counter& c = phase_->counters[{op, layer_}];
-  ++c.calls;
-  c.seconds += seconds;
-  c.cost.memory_bytes += cost.memory_bytes;
-  c.cost.cache_bytes += cost.cache_bytes;
-  c.cost.int_macs += cost.int_macs;
-  c.cost.float_macs += cost.float_macs;
+void ProfilingBackend::note(std::string_view op, const Cost& cost, double seconds) {
+  if (in_step_) log_.push_back({.key = {op, layer_}, .seconds = seconds, .cost = cost});
+}
+
+void ProfilingBackend::end_step(double seconds) {
+  in_step_ = false;
+  phase_->seconds += seconds;
+  for (const Call& call : log_) {
+    Counter& c = phase_->counters[call.key];
+    ++c.calls;
+    c.seconds += call.seconds;
+    c.cost.memory_bytes += call.cost.memory_bytes;
+    c.cost.cache_bytes += call.cost.cache_bytes;
+    c.cost.int_macs += call.cost.int_macs;
+    c.cost.float_macs += call.cost.float_macs;
+  }
+  log_.clear();
 }
 
 Profile ProfilingBackend::take() {

@@ -3,8 +3,8 @@
 //
 // Owns the real backend and passes everything on: results are its results. One thread, as every backend. A device that
 // only enqueues is timed wrongly, since a call's time is that until it returns. Nothing is counted outside a StepTimer.
-// Operations cost two clock reads and a hash lookup more, some 0.1 us. A new operation is one line: its name, its cost,
-// the call.
+// An operation costs two clock reads and a line in a log; sums are formed after the step. A new operation is one line:
+// its name, its cost, the call.
 #pragma once
 
 #include <memory>
@@ -71,7 +71,7 @@ class ProfilingBackend final : public Backend {
    public:
     Timing(ProfilingBackend& p, std::string_view op, const Cost& cost)
         : profiler_(p), op_(op), cost_(cost), start_(now_s()) {}
-    ~Timing() { profiler_.count(op_, cost_, now_s() - start_); }
+    ~Timing() { profiler_.note(op_, cost_, now_s() - start_); }
     Timing(const Timing&) = delete;
     Timing& operator=(const Timing&) = delete;
 
@@ -90,6 +90,13 @@ class ProfilingBackend final : public Backend {
   struct KeyHash {
     size_t operator()(const Key& k) const { return std::hash<std::string_view>()(k.op) + 0x9e3779b97f4a7c15 * k.layer; }
   };
+  // One call. A lookup in the counters at each would disturb what is timed: an operation on large matrices leaves
+  // nothing else in the caches.
+  struct Call {
+    Key key;
+    double seconds;
+    Cost cost;
+  };
   struct Counter {
     size_t calls = 0;
     double seconds = 0;
@@ -107,8 +114,9 @@ class ProfilingBackend final : public Backend {
     std::string_view product;  // the name of a product whose first output it is; empty until the first
   };
 
-  void count(std::string_view op, const Cost& cost, double seconds);
-  void end_step(double seconds) { phase_->seconds += seconds; }
+  void note(std::string_view op, const Cost& cost, double seconds);
+  void begin_step() { in_step_ = true; }
+  void end_step(double seconds);
   std::string_view product_name(std::span<const LinearOutput> outputs);
   std::string_view vector_name(const float* data, std::string_view otherwise);
   std::string_view kept(std::string name) { return *names_.insert(std::move(name)).first; }
@@ -118,6 +126,7 @@ class ProfilingBackend final : public Backend {
   Phase prompt_, decode_;
   Phase* phase_ = &prompt_;
   bool in_step_ = false;
+  std::vector<Call> log_;  // of the step under way
   size_t layer_ = kNoLayer;
   std::unordered_map<const void*, Tensor> tensors_;
   std::unordered_set<std::string> names_;  // nodes stay where they are
@@ -129,13 +138,12 @@ class StepTimer {
  public:
   explicit StepTimer(ProfilingBackend* profiler) : profiler_(profiler) {
     if (profiler_ == nullptr) return;
-    profiler_->in_step_ = true;
+    profiler_->begin_step();
     start_ = now_s();
   }
   ~StepTimer() {
     if (profiler_ == nullptr) return;
     profiler_->end_step(now_s() - start_);
-    profiler_->in_step_ = false;
   }
   StepTimer(const StepTimer&) = delete;
   StepTimer& operator=(const StepTimer&) = delete;
