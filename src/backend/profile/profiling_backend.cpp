@@ -8,6 +8,9 @@ namespace quern {
 
 namespace {
 
+// Calls of some twenty decode steps.
+constexpr size_t kLongLog = 8192;
+
 // What a tensor is for, without its place: "blk.3.attn_q.weight" is attn_q. The names are GGUF's, of any architecture.
 std::string role_of(std::string_view tensor) {
   if (tensor.starts_with("blk.")) {
@@ -46,7 +49,9 @@ size_t token_count(std::span<const SequenceSpan> sequences) {
 }  // namespace
 
 void ProfilingBackend::begin_forward(bool decode, size_t n_tokens) {
-  phase_ = decode ? &decode_ : &prompt_;
+  Phase* phase = decode ? &decode_ : &prompt_;
+  if (phase != phase_) sum_up();
+  phase_ = phase;
   layer_ = kNoLayer;
   phase_->steps += in_step_ ? 1 : 0;
   phase_->tokens += in_step_ ? n_tokens : 0;
@@ -59,6 +64,10 @@ void ProfilingBackend::note(std::string_view op, const Cost& cost, double second
 void ProfilingBackend::end_step(double seconds) {
   in_step_ = false;
   phase_->seconds += seconds;
+  if (log_.size() >= kLongLog) sum_up();
+}
+
+void ProfilingBackend::sum_up() {
   for (const Call& call : log_) {
     Counter& c = phase_->counters[call.key];
     ++c.calls;
@@ -72,6 +81,7 @@ void ProfilingBackend::end_step(double seconds) {
 }
 
 Profile ProfilingBackend::take() {
+  sum_up();
   return {.prompt = take(prompt_), .decode = take(decode_)};
 }
 

@@ -3,8 +3,8 @@
 //
 // Owns the real backend and passes everything on: results are its results. One thread, as every backend. A device that
 // only enqueues is timed wrongly, since a call's time is that until it returns. Nothing is counted outside a StepTimer.
-// An operation costs two clock reads and a line in a log; sums are formed after the step. A new operation is one line:
-// its name, its cost, the call.
+// An operation costs two clock reads and a line in a log, which is summed up between steps. A new operation is one
+// line: its name, its cost, the call.
 #pragma once
 
 #include <memory>
@@ -90,8 +90,8 @@ class ProfilingBackend final : public Backend {
   struct KeyHash {
     size_t operator()(const Key& k) const { return std::hash<std::string_view>()(k.op) + 0x9e3779b97f4a7c15 * k.layer; }
   };
-  // One call. A lookup in the counters at each would disturb what is timed: an operation on large matrices leaves
-  // nothing else in the caches.
+  // One call. They are summed up many at a time and between steps: an operation on large matrices leaves nothing else
+  // in the caches, so that a lookup at each call would be slow and disturb what is timed.
   struct Call {
     Key key;
     double seconds;
@@ -117,6 +117,7 @@ class ProfilingBackend final : public Backend {
   void note(std::string_view op, const Cost& cost, double seconds);
   void begin_step() { in_step_ = true; }
   void end_step(double seconds);
+  void sum_up();
   std::string_view product_name(std::span<const LinearOutput> outputs);
   std::string_view vector_name(const float* data, std::string_view otherwise);
   std::string_view kept(std::string name) { return *names_.insert(std::move(name)).first; }
@@ -126,7 +127,7 @@ class ProfilingBackend final : public Backend {
   Phase prompt_, decode_;
   Phase* phase_ = &prompt_;
   bool in_step_ = false;
-  std::vector<Call> log_;  // of the step under way
+  std::vector<Call> log_;  // of phase_, not yet among its counters
   size_t layer_ = kNoLayer;
   std::unordered_map<const void*, Tensor> tensors_;
   std::unordered_set<std::string> names_;  // nodes stay where they are
