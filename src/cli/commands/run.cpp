@@ -62,6 +62,7 @@ constexpr std::string_view kExamples =
     "  quern run default --raw --temp 0 -n 32 \"Once upon a time\"\n"
     "  cat letter.txt | quern run default --system \"Sum up the letter in one sentence.\"\n"
     "  quern run default --prompt-ids 1,2,3 --json\n"
+    "  quern run default --profile \"Why is the sky blue?\"\n"
     "\nFigures go to standard error. QUERN_ISA names the instruction set where --isa does not.\n";
 
 // What contradicts itself or would have no effect.
