@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quern/profile.h"
 #include "quern/result.h"
 #include "quern/sampling.h"
 
@@ -34,6 +35,7 @@ struct EngineOptions {
   unsigned n_threads_batch = 0;  // for prompts; 0: as n_threads
   size_t n_parallel = 16;        // most sequences at a time (samples of one request count each)
   bool use_mmap = true;          // false reads the file into memory instead
+  bool profile = false;          // time each operation, see take_profile()
   std::string isa;               // "" the best that this processor runs, else avx512, avx2, neon, neon_i8mm or ref
 };
 
@@ -162,6 +164,8 @@ class Engine {
   [[nodiscard]] size_t forward_bytes(const ForwardShape& shape) const;
   // Multiply-adds of that forward, weights and attention.
   [[nodiscard]] double forward_macs(const ForwardShape& shape) const;
+  // Where the time of the forwards since the last call went. Empty unless EngineOptions::profile.
+  Profile take_profile();
   // At most what the engine was loaded with.
   void set_threads(unsigned n_threads, unsigned n_threads_batch);
 

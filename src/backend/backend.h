@@ -90,6 +90,9 @@ struct BackendInfo {
   unsigned threads = 1;
 };
 
+// Of begin_layer: what follows belongs to no layer.
+inline constexpr size_t kNoLayer = SIZE_MAX;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -103,6 +106,10 @@ class Backend {
   virtual Result<std::unique_ptr<Buffer>> make_buffer(size_t bytes) = 0;
   // `n` floats decoded from the source's format.
   virtual Result<std::unique_ptr<Buffer>> make_floats(const TensorSource& source) = 0;
+
+  // The operations that follow belong to this layer, or to none (kNoLayer). A note for who watches; nothing is
+  // computed.
+  virtual void begin_layer(size_t) {}
 
   // out[t] = row ids[t] of the table, in its file format, times scale.
   virtual void embed(const TensorSource& table, std::span<const int32_t> ids, float scale, float* out) = 0;

@@ -85,6 +85,7 @@ class ModelBench {
     }
     std::vector<double> rates;
     for (unsigned i = 0; i <= plan_.repeats; ++i) {
+      if (i == 1) (void)engine_.take_profile();  // of what came before
       QUERN_TRY(const double seconds, decode ? time_decode(shape) : time_prompt(shape));
       if (i > 0) rates.push_back(static_cast<double>(shape.n_tokens * shape.n_sequences) / seconds);
       if (monitor_.progress) monitor_.progress(++done_, total_);
@@ -97,7 +98,8 @@ class ModelBench {
         .limits = limits,
         .tokens_per_second = median(rates),
         .stddev = standard_deviation(rates),
-        .limit_tps = decode ? decode_limit_tps(engine_, limits, shape) : prefill_limit_tps(engine_, limits, shape)};
+        .limit_tps = decode ? decode_limit_tps(engine_, limits, shape) : prefill_limit_tps(engine_, limits, shape),
+        .profile = engine_.take_profile()};
     if (monitor_.row) monitor_.row(row);
     rows_.push_back(row);
     return {};

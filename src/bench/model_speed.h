@@ -30,6 +30,7 @@ struct BenchRow {
   double tokens_per_second = 0;  // of all sequences
   double stddev = 0;
   double limit_tps = 0;
+  Profile profile;  // of the runs that were measured, where the engine makes one
   [[nodiscard]] double limit_share() const { return tokens_per_second / limit_tps; }
 };
 

@@ -23,6 +23,13 @@ void ModelOptions::add_machine(std::vector<Field>& to) {
   to.push_back({"--isa", &isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"});
 }
 
+void ModelOptions::add_profile(std::vector<Field>& to) {
+  to.push_back({"--profile",
+                &profile,
+                "Show where the time went, by operation, and by layer too where layers are asked for",
+                {.choices = {"ops", "layers"}, .implied = "ops"}});
+}
+
 Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, size_t n_parallel) {
   QUERN_TRY(const auto settings, hub::hub_options_from_environment());
   QUERN_TRY(const std::string path, hub::resolve_model(options.model, settings));
@@ -33,6 +40,7 @@ Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, size_t 
                                        .n_threads_batch = options.n_threads_batch,
                                        .n_parallel = n_parallel,
                                        .use_mmap = !options.no_mmap,
+                                       .profile = !options.profile.empty(),
                                        .isa = options.isa}));
   for (const std::string& notice : engine->info().notices) note(notice);
   return engine;

@@ -18,6 +18,7 @@ struct ModelOptions {
   uint32_t n_threads_batch = 0;
   bool no_mmap = false;
   std::string isa;
+  std::string profile;  // empty, ops or layers
 
   // Appends MODEL.
   void add_model(std::vector<Field>& to);
@@ -25,6 +26,8 @@ struct ModelOptions {
   // context to the user.
   void add_machine(std::vector<Field>& to);
   void add_context(std::vector<Field>& to);
+  // Appends --profile.
+  void add_profile(std::vector<Field>& to);
 };
 
 // Resolves the model's name and loads it; what is odd about the file goes to standard error.

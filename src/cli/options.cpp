@@ -133,6 +133,10 @@ Binding bind(CLI::App& app, const Field& field) {
   if (auto* flag = std::get_if<bool*>(&field.to)) {
     return {&field, app.add_flag_callback(name, [to = *flag] { *to = true; })};
   }
+  if (!field.limits.implied.empty()) {
+    auto* option = app.add_flag(fmt::format("{}{{{}}}", name, field.limits.implied));
+    return {&field, option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)};
+  }
   CLI::Option* option = app.add_option(name, CLI::callback_t([](const CLI::results_t&) { return true; }));
   const bool list = std::visit([](auto* to) { return IsVector<std::remove_pointer_t<decltype(to)>>::value; }, field.to);
   if (is_positional(field) && list) {
@@ -199,7 +203,8 @@ std::string describe_field(const Field& field) {
   std::string left = "  " + std::string(field.flag);
   if (const size_t comma = left.find(','); comma != std::string::npos) left.insert(comma + 1, " ");
   if (!is_positional(field)) {
-    if (const auto hole = placeholder(json["type"].get<std::string>()); !hole.empty()) left += fmt::format(" {}", hole);
+    const auto hole = placeholder(json["type"].get<std::string>());
+    if (!hole.empty()) left += field.limits.implied.empty() ? fmt::format(" {}", hole) : fmt::format("[={}]", hole);
   }
   std::string notes;
   const auto note = [&](const std::string& text) { notes += (notes.empty() ? "" : "; ") + text; };
@@ -212,6 +217,7 @@ std::string describe_field(const Field& field) {
     note(fmt::format("at most {}", number_text(field.limits.max)));
   }
   if (const std::string text = default_text(json["default"]); !text.empty()) note("default " + text);
+  if (!field.limits.implied.empty()) note(fmt::format("alone: {}", field.limits.implied));
   if (!notes.empty()) notes = " (" + notes + ")";
   return fmt::format("{:<26}{}{}{}\n", left, left.size() >= 26 ? " " : "", field.help, notes);
 }
@@ -281,6 +287,7 @@ nlohmann::json fields_to_json(std::span<const Field> fields) {
     if (std::isfinite(field.limits.min)) json["min"] = field.limits.min;
     if (std::isfinite(field.limits.max)) json["max"] = field.limits.max;
     if (!field.limits.choices.empty()) json["choices"] = field.limits.choices;
+    if (!field.limits.implied.empty()) json["implied"] = field.limits.implied;
     list.push_back(std::move(json));
   }
   return list;

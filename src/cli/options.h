@@ -35,6 +35,7 @@ struct Limits {
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string_view> choices = {};  // for strings: the only values allowed; empty allows all
   bool required = false;
+  std::string_view implied = {};  // what a string is given as without a value; one then takes the form --name=VALUE
 };
 
 struct Field {

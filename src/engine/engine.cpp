@@ -128,6 +128,7 @@ Status Engine::evaluate(std::span<const int32_t> ids, size_t first,
     const bool wanted = at >= first;
     const size_t n = wanted ? std::min(ids.size() - at, std::min(runner.max_logit_rows(), runner.max_tokens()))
                             : std::min(first - at, runner.max_tokens());
+    const StepTimer step(runner.profiler());
     const RunnerInput input{.ids = ids.subspan(at, n), .first_position = at, .pages = &pages, .all_logits = wanted};
     QUERN_TRY(const std::span<const float> logits, runner.forward({&input, 1}));
     for (size_t i = 0; wanted && i < n; ++i) {
@@ -155,6 +156,7 @@ Result<double> Engine::time_forward(const ForwardShape& shape) {
   const double start = now_s();
   for (size_t done = 0; done < shape.n_tokens;) {
     const size_t n = std::min(shape.n_tokens - done, std::max<size_t>(1, runner.max_tokens() / shape.n_sequences));
+    const StepTimer step(runner.profiler());
     std::vector<RunnerInput> inputs;
     for (PageTable& table : tables) {
       inputs.push_back({.ids = std::span<const int32_t>(ids).subspan(done, n),
@@ -166,6 +168,11 @@ Result<double> Engine::time_forward(const ForwardShape& shape) {
     done += n;
   }
   return now_s() - start;
+}
+
+Profile Engine::take_profile() {
+  ProfilingBackend* profiler = impl_->runner->profiler();
+  return profiler != nullptr ? profiler->take() : Profile();
 }
 
 size_t Engine::forward_bytes(const ForwardShape& shape) const {

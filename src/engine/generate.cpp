@@ -115,8 +115,11 @@ Status Engine::Impl::after_forward(std::vector<Job>& jobs, std::vector<Sequence>
   const unsigned fresh = first ? job.request.options.n : 1;
   for (unsigned i = 0; i < fresh; ++i) {
     Sequence& s = i == 0 ? running[index] : running[running.size() - fresh + i];
-    QUERN_TRY(const SampledToken token, s.sampler.sample(logits, s.ids.size()));
-    s.accept(token, job.request.options, *tokenizer, runner->n_ctx(), job.request.on_token);
+    QUERN_TRY(const SampledToken token,
+              timed(runner->profiler(), "sampling", [&] { return s.sampler.sample(logits, s.ids.size()); }));
+    timed(runner->profiler(), "text", [&] {  // and what the caller does with it
+      s.accept(token, job.request.options, *tokenizer, runner->n_ctx(), job.request.on_token);
+    });
     job.last_token = now_s();
   }
   return {};
@@ -135,6 +138,7 @@ void Engine::Impl::drop_cancelled(std::vector<Job>& jobs, std::vector<Sequence>&
 
 // One forward over whatever the scheduler picks. An error of one request ends that request alone.
 Status Engine::Impl::step(std::vector<Job>& jobs, std::vector<Sequence>& running) {
+  const StepTimer timer(runner->profiler());
   std::vector<Waiting> waiting;
   for (size_t i = 0; i < running.size(); ++i) {
     if (running[i].done) continue;

@@ -60,6 +60,11 @@ Result<std::unique_ptr<Runner>> Runner::create(const EngineOptions& options, con
     const std::string isa = options.isa.empty() ? env_get("QUERN_ISA").value_or("") : options.isa;
     QUERN_TRY(r->backend_, make_cpu_backend({.threads = r->max_threads_, .isa = isa, .tiles_path = tiles_path()}));
   }
+  if (options.profile) {
+    auto profiler = std::make_unique<ProfilingBackend>(std::move(r->backend_));
+    r->profiler_ = profiler.get();
+    r->backend_ = std::move(profiler);
+  }
   QUERN_CHECK_OK(r->allocate(options));
   return r;
 }
@@ -141,9 +146,11 @@ Result<std::span<const float>> Runner::forward(std::span<const RunnerInput> inpu
       rows_.push_back(static_cast<uint32_t>(t));
     }
   }
-  kv_->copy(copies_);
   // A batch of single tokens is bound by memory, a prompt by arithmetic: each has its own thread count.
-  backend_->set_threads(ids_.size() == spans_.size() ? threads_ : threads_batch_);
+  const bool decode = ids_.size() == spans_.size();
+  if (profiler_ != nullptr) profiler_->begin_forward(decode, ids_.size());
+  kv_->copy(copies_);
+  backend_->set_threads(decode ? threads_ : threads_batch_);
   model_->forward({.ids = ids_, .sequences = spans_, .logit_rows = rows_}, *kv_, logits_->floats());
   return std::span<const float>(logits_->floats(), rows_.size() * model_->config().n_vocab);
 }

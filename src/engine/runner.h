@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/profile/profiling_backend.h"
 #include "engine/model_file.h"
 #include "kv/store.h"
 #include "model/model.h"
@@ -42,6 +43,8 @@ class Runner {
   [[nodiscard]] unsigned threads() const { return threads_; }
   [[nodiscard]] unsigned threads_batch() const { return threads_batch_; }
   [[nodiscard]] const std::string& threads_reason() const { return threads_reason_; }
+  // Null unless EngineOptions::profile asked for it. A forward counts within a StepTimer.
+  [[nodiscard]] ProfilingBackend* profiler() { return profiler_; }
   // Each becomes at least 1 and at most what create() started.
   void set_threads(unsigned n, unsigned n_batch);
 
@@ -56,6 +59,7 @@ class Runner {
 
   std::unique_ptr<ModelFile> file_;
   std::unique_ptr<Backend> backend_;
+  ProfilingBackend* profiler_ = nullptr;  // backend_, where it is one
   std::unique_ptr<KvStore> kv_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Buffer> logits_;

@@ -85,8 +85,10 @@ void Decoder::forward(const ForwardBatch& batch, KvStore& kv, float* logits) {
   }
   for (size_t i = 0; i < config_.n_layers; ++i) {
     step_.last_layer = i + 1 == config_.n_layers;
+    backend_.begin_layer(i);
     layer(i);
   }
+  backend_.begin_layer(kNoLayer);
   if (step_.n == 0) return;
   norm(*final_norm_);
   const LinearOutput out{head_.get(), logits, true};

@@ -132,6 +132,30 @@ class Run(TinyModel):
         self.assertRegex(done.stderr.decode(), r"9 tokens, [\d.]+ tok/s \(\d+ % of the \d+ that memory allows\), "
                                                r"first token [\d.]+ s, prompt \d+ tok at \d+ tok/s; ended by --max-tokens")
 
+    def test_profile(self):
+        args = ("run", self.model, "abc", "-n", 12, "--ignore-eos", *GREEDY)
+        out = self.object(*args, "--profile=layers")
+        self.assertEqual(out["ids"], self.object(*args)["ids"])
+        self.assertEqual((out["profile"]["decode"]["steps"], out["profile"]["prompt"]["tokens"]),
+                         (11, out["stats"]["prompt_tokens"]))
+        for phase in out["profile"].values():
+            for table in (phase["operations"], phase["layers"]):
+                self.assertAlmostEqual(sum(line["share_of_time"] for line in table), 1, places=6)
+                self.assertAlmostEqual(sum(line["seconds"] for line in table), phase["seconds"], places=6)
+            self.assertLessEqual({"attn.qkv", "attention", "ffn.down", "sampling", "text", "outside the backend"},
+                                 {line["name"] for line in phase["operations"]})
+            self.assertEqual([line["name"] for line in phase["layers"]][:3], ["layer 0", "layer 1", "layer 2"])
+        done = self.succeeds(*args, "--profile", errors="replace")
+        tables = done.stderr.split("operation ")[1:]
+        self.assertEqual(len(tables), 2)
+        for table in tables:
+            lines = [line[22:].split() for line in table.splitlines()[1:] if re.match(r".{22} +(\d+|-) ", line)]
+            self.assertEqual(lines[-1][2], "100.0")
+            self.assertAlmostEqual(sum(float(line[2]) for line in lines[:-1]), 100, places=6)
+        self.assertNotIn("layer 0", done.stderr)
+        self.refused("run", self.model, "x", "--profile=x", says="--profile wants one of ops, layers")
+        self.refused("bench", "kernels", "--profile", "--allow-debug", says="--profile wants a model")
+
     def test_refusals(self):
         self.refused("run", self.model, "x", "--prompt-ids", "1", says="either PROMPT or --prompt-ids")
         self.refused("run", self.model, "x", "--raw", "--system", "y", says="--system")
@@ -210,7 +234,8 @@ class Bench(TinyModel):
         self.assertEqual(len({(r["n_gen"], r["depth"], r["batch"], r["threads"]) for r in rows}), 16)
         for key in ("cpu", "cores", "isa", "compiler", "limits"):
             self.assertTrue(out["machine"][key], key)
-        again = self.object("bench", self.model, "-p", 0, "-n", 1, "-r", 1, "--isa", "ref", "--allow-debug")
+        again = self.object("bench", self.model, "-p", 0, "-n", 1, "-r", 1, "--isa", "ref", "--allow-debug", "--profile")
+        self.assertEqual(again["results"][0]["profile"]["decode"]["steps"], 1)
         self.assertEqual(again["model"]["logits_hash"], out["model"]["logits_hash"])
 
     def test_kernels(self):

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/engine_options.h"
 #include "cli/interrupt.h"
+#include "cli/profile_text.h"
 #include "cli/progress.h"
 #include "os/terminal.h"
 #include "os/topology.h"
@@ -25,23 +26,25 @@ struct BenchOptions {
   bool json = false;
 
   std::vector<Field> fields() {
-    return {{"MODEL", &model.model, "A GGUF file, a name from quern list, or the word kernels", {.required = true}},
-            {"-p,--n-prompt", &plan.n_prompt, "Prompt lengths; 0 for none", {.max = 1 << 28}},
-            {"-n,--n-gen", &plan.n_gen, "Tokens to generate; 0 for none", {.max = 1 << 28}},
-            {"-d,--depth", &plan.depths, "Tokens that are there before", {.max = 1 << 28}},
-            {"-b,--sequences", &plan.batches, "Sequences side by side", {.min = 1, .max = 1024}},
-            {"-t,--threads",
-             &plan.threads,
-             "Threads; where not given, physical cores within the quota",
-             {.min = 1, .max = 1024}},
-            {"-r,--repeats", &plan.repeats, "Runs of each row after one to warm up", {.min = 1, .max = 10000}},
-            {"--batch", &model.n_batch, "Most tokens in one pass over the weights", {.min = 1, .max = 1 << 16}},
-            {"--no-mmap", &model.no_mmap, "Read the file into memory instead of mapping it"},
-            {"--isa", &model.isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"},
-            {"--fresh", &fresh_limits, "Forget the greatest limits seen on this machine so far"},
-            {"--limits-now", &plan.limits_now, "Measure the limits before each row and keep none"},
-            {"--allow-debug", &allow_debug, "Go on in a build that is not optimized"},
-            {"--json", &json, "Print one JSON object: machine and results"}};
+    std::vector<Field> list = {
+        {"MODEL", &model.model, "A GGUF file, a name from quern list, or the word kernels", {.required = true}},
+        {"-p,--n-prompt", &plan.n_prompt, "Prompt lengths; 0 for none", {.max = 1 << 28}},
+        {"-n,--n-gen", &plan.n_gen, "Tokens to generate; 0 for none", {.max = 1 << 28}},
+        {"-d,--depth", &plan.depths, "Tokens that are there before", {.max = 1 << 28}},
+        {"-b,--sequences", &plan.batches, "Sequences side by side", {.min = 1, .max = 1024}},
+        {"-t,--threads",
+         &plan.threads,
+         "Threads; where not given, physical cores within the quota",
+         {.min = 1, .max = 1024}},
+        {"-r,--repeats", &plan.repeats, "Runs of each row after one to warm up", {.min = 1, .max = 10000}},
+        {"--batch", &model.n_batch, "Most tokens in one pass over the weights", {.min = 1, .max = 1 << 16}},
+        {"--no-mmap", &model.no_mmap, "Read the file into memory instead of mapping it"},
+        {"--isa", &model.isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"},
+        {"--fresh", &fresh_limits, "Forget the greatest limits seen on this machine so far"},
+        {"--allow-debug", &allow_debug, "Go on in a build that is not optimized"},
+        {"--json", &json, "Print one JSON object: machine and results"}};
+    model.add_profile(list);
+    return list;
   }
 };
 
@@ -131,6 +134,13 @@ std::string to_text(const BenchRow& row) {
                      share_bar(row.limit_share()));
 }
 
+// Under its row, or into its object.
+void add_profile(const Context& context, const BenchOptions& options, const BenchRow& row, nlohmann::json& json) {
+  const bool layers = options.model.profile == "layers";
+  json["profile"] = profile_json(row.profile, row.limits, row.limits, layers);
+  if (!options.json) context.print(profile_text(row.profile, row.limits, row.limits, layers) + "\n");
+}
+
 Result<int> bench_model_command(const Context& context, BenchOptions& options) {
   BenchPlan& plan = options.plan;
   if (plan.threads.empty()) plan.threads = {default_threads().threads};
@@ -153,11 +163,13 @@ Result<int> bench_model_command(const Context& context, BenchOptions& options) {
   InterruptScope interrupt;
   ProgressBar bar("runs");
   auto results = nlohmann::json::array();
+  const bool profiled = !options.model.profile.empty();
   const BenchMonitor monitor{.row =
                                  [&](const BenchRow& row) {
                                    bar.clear();
                                    results.push_back(to_json(row));
                                    if (!options.json) context.print(to_text(row));
+                                   if (profiled) add_profile(context, options, row, results.back());
                                    std::fflush(stdout);
                                  },
                              .progress = [&](size_t done, size_t total) { bar.update("bench", done, total); },
@@ -220,6 +232,9 @@ int bench_command(Context& context) {
     return context.failed({ErrorCode::kUnsupported,
                            "this build is not optimized, its figures would mean nothing "
                            "(--allow-debug goes on)"});
+  }
+  if (options.model.model == "kernels" && !options.model.profile.empty()) {
+    return context.usage_error("--profile wants a model");
   }
   const auto code = options.model.model == "kernels" ? bench_kernels_command(context, options)
                                                      : bench_model_command(context, options);

@@ -7,6 +7,7 @@
 #include "cli/conversation.h"
 #include "cli/engine_options.h"
 #include "cli/interrupt.h"
+#include "cli/profile_text.h"
 #include "cli/read_input.h"
 #include "cli/sampling_fields.h"
 #include "os/terminal.h"
@@ -46,6 +47,7 @@ struct RunOptions {
     list.push_back({"--json", &json, "Print one JSON object: text, ids, stats; samples and logprobs when asked for"});
     model.add_context(list);
     model.add_machine(list);
+    model.add_profile(list);
     return list;
   }
 
@@ -60,6 +62,7 @@ constexpr std::string_view kExamples =
     "  quern run default --raw --temp 0 -n 32 \"Once upon a time\"\n"
     "  cat letter.txt | quern run default --system \"Sum up the letter in one sentence.\"\n"
     "  quern run default --prompt-ids 1,2,3 --json\n"
+    "  quern run default --profile \"Why is the sky blue?\"\n"
     "\nFigures go to standard error. QUERN_ISA names the instruction set where --isa does not.\n";
 
 // What contradicts itself or would have no effect.
@@ -69,6 +72,7 @@ std::optional<std::string_view> misuse(const RunOptions& o, bool chat) {
   if (!o.system.empty() && !o.prompt_ids.empty()) return "--system has no place in --prompt-ids";
   if (chat && o.json) return "--json wants a prompt";
   if (chat && o.samples > 1) return "--samples wants a prompt";
+  if (chat && !o.model.profile.empty()) return "--profile wants a prompt";
   if (o.sampling.logprobs >= 0 && !o.json) return "--logprobs are printed by --json only";
   return std::nullopt;
 }
@@ -79,6 +83,21 @@ Result<std::string> prompt_text(const RunOptions& options) {
   QUERN_TRY(std::string text, read_input("-"));
   if (text.ends_with('\n')) text.pop_back();
   return text;
+}
+
+// To standard error, or into the object of --json.
+Status show_profile(Engine& engine, const RunOptions& options, nlohmann::json& json) {
+  const EngineInfo& info = engine.info();
+  QUERN_TRY(const MachineLimits prompt, machine_limits(info.isa, info.n_threads_batch));
+  QUERN_TRY(const MachineLimits decode, machine_limits(info.isa, info.n_threads));
+  const bool layers = options.model.profile == "layers";
+  const Profile profile = engine.take_profile();
+  if (options.json) {
+    json["profile"] = profile_json(profile, prompt, decode, layers);
+  } else {
+    fmt::print(stderr, "{}", profile_text(profile, prompt, decode, layers));
+  }
+  return {};
 }
 
 Result<int> answer_once(Engine& engine, const Context& context, const RunOptions& options) {
@@ -95,11 +114,14 @@ Result<int> answer_once(Engine& engine, const Context& context, const RunOptions
   QUERN_TRY(const Generation generation, options.json
                                              ? answer(engine, ids, options.generate_options())
                                              : answer_on_screen(engine, context, ids, options.generate_options()));
+  nlohmann::json json;
   if (options.json) {
-    context.print_json(to_json(engine, generation));
+    json = to_json(engine, generation);
   } else {
     fmt::print(stderr, "\n{}\n", figures_line(engine, generation));
   }
+  if (!options.model.profile.empty()) QUERN_CHECK_OK(show_profile(engine, options, json));
+  if (options.json) context.print_json(json);
   return generation.completions[0].reason == StopReason::kCancelled ? kExitFailed : kExitOk;
 }
 
