@@ -24,7 +24,6 @@ Result<std::unique_ptr<PackWriter>> PackWriter::create(const std::string& path, 
   QUERN_TRY(const bool locked, file.file().try_lock());
   if (!locked) return fail_f(ErrorCode::kIo, "{}: another process took the lock of a new file", path);
   QUERN_TRY(HugeMemory memory, HugeMemory::of_file(file.file(), room));
-  QUERN_CHECK_OK(file.file().truncate(memory.size()));
   std::unique_ptr<PackWriter> writer(new PackWriter(std::move(file), pool));
   QUERN_TRY(writer->buffer_, HugeMemory::anonymous(kBufferBytes));
   writer->memory_ = std::make_shared<HugeMemory>(std::move(memory));
