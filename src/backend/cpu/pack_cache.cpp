@@ -181,8 +181,9 @@ bool PackCache::open(const std::string& path) {
   auto file = File::open(path, File::Mode::kRead);
   if (!file) return false;
   const auto size = file->size();
-  auto memory = HugeMemory::of_file(*file, size.value_or(0));
-  if (!size || !memory) return false;
+  if (!size) return false;
+  auto memory = *size > 0 ? HugeMemory::of_file(*file, *size) : Result<HugeMemory>(HugeMemory());
+  if (!memory) return false;
   auto index = parse_pack({memory->data(), *size});
   std::string wrong;
   if (!index) {
