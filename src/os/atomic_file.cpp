@@ -32,7 +32,8 @@ Status AtomicFile::commit() {
 }
 
 Result<File> AtomicFile::publish_unsynced() {
-  QUERN_CHECK_OK(replace_file(file_->path(), path_));
+  // The folder is left alone as well: a journal may have to write the file's data before it can make the name lasting.
+  QUERN_CHECK_OK(rename_file(file_->path(), path_));
   File file = std::move(*file_);
   file_.reset();
   return file;

@@ -146,8 +146,13 @@ Status make_folders(const std::string& folder) {
   return {};
 }
 
-Status replace_file(const std::string& from, const std::string& to) {
+Status rename_file(const std::string& from, const std::string& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) return io_error(to, "move the finished file into place", errno);
+  return {};
+}
+
+Status replace_file(const std::string& from, const std::string& to) {
+  QUERN_CHECK_OK(rename_file(from, to));
   const std::string folder = std::filesystem::path(to).parent_path().string();
   return sync_folder(folder.empty() ? "." : folder);
 }

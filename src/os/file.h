@@ -68,7 +68,9 @@ Result<uint64_t> free_disk_bytes(const std::string& folder);
 // Makes a folder and its parents.
 Status make_folders(const std::string& folder);
 
-// Moves `from` over `to` (same disk) in one step and makes that lasting.
+// Moves `from` over `to` (same disk) in one step.
+Status rename_file(const std::string& from, const std::string& to);
+// The same, and makes it lasting.
 Status replace_file(const std::string& from, const std::string& to);
 
 }  // namespace quern

@@ -356,7 +356,8 @@ class RealModel(unittest.TestCase):
             raise unittest.SkipTest("smollm2:135m is not here: quern pull fetches it")
 
     def object(self, *args):
-        done = quern(*args, "--json", env=self.environment)
+        # The user's cache folder is read, not filled.
+        done = quern(*args, "--json", "--no-pack-cache", env=self.environment)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
