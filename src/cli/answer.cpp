@@ -113,6 +113,9 @@ nlohmann::json to_json(const Engine& engine, const Generation& generation) {
                    {"limit_tps", speed.limit_tps},
                    {"limit_share", speed.share()},
                    {"peak_rss_bytes", peak},
+                   {"weight_bytes", engine.info().weight_bytes},
+                   {"weights", engine.info().weights},
+                   {"kv_bytes_per_token", engine.info().kv_bytes_per_token},
                    {"isa", engine.info().isa},
                    {"threads", engine.info().n_threads},
                    {"stop_reason", stop_reason_name(first.reason)}};

@@ -58,7 +58,8 @@ class Run(TinyModel):
         self.assertEqual(len(out["ids"]), 12)
         stats = out["stats"]
         self.assertEqual(set(stats), {"load_s", "ttft_s", "prompt_tokens", "prompt_tps", "gen_tokens", "gen_tps", "limit_tps",
-                                      "limit_share", "peak_rss_bytes", "isa", "threads", "stop_reason"})
+                                      "limit_share", "peak_rss_bytes", "weight_bytes", "weights",
+                                      "kv_bytes_per_token", "isa", "threads", "stop_reason"})
         self.assertEqual((stats["gen_tokens"], stats["stop_reason"]), (12, "max_tokens"))
         for name in ("load_s", "ttft_s", "prompt_tps", "gen_tps", "limit_tps", "limit_share"):
             self.assertGreater(stats[name], 0, name)

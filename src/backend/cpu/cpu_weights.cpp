@@ -12,6 +12,8 @@ namespace {
 // Anonymous weights come from chunks of this size: a matrix of its own mapping would waste half a huge page.
 constexpr size_t kArenaChunk = size_t{64} << 20;
 constexpr size_t kGroupsPerUnit = 4;
+// Of packed weights, after which the source's pages are released: the part of a model that is in memory twice.
+constexpr size_t kSliceBytes = size_t{16} << 20;
 
 PackEntry entry_of(const TensorSource& s, const PackedLayout& layout) {
   return {.name = digest(std::as_bytes(std::span(s.name))),
@@ -104,7 +106,10 @@ Result<std::unique_ptr<Matrix>> CpuBackend::make_matrix(const TensorSource& s) {
     }
     m->packed = {*memory, layout->total_bytes};
     m->memory = arena_.owner();
-    pack(*m, s, 0, m->groups(), *memory);
+    const size_t piece = layout->group_bytes, slice = std::max<size_t>(1, kSliceBytes / piece);
+    for (size_t g = 0; g < m->groups(); g += slice) {
+      pack(*m, s, g, std::min(slice, m->groups() - g), *memory + g * piece);
+    }
   }
   packing_seconds_ += now_s() - start;
   return std::unique_ptr<Matrix>(std::move(m));
