@@ -21,9 +21,14 @@ uint64_t load_u64(const std::vector<std::byte>& file, size_t at) {
   return v;
 }
 
-void seal(std::vector<std::byte>& file) {
+// `entries`: how many the table at the end is made to have; 0 leaves that to the input.
+void seal(std::vector<std::byte>& file, uint64_t entries) {
   const uint64_t size = file.size();
   std::memcpy(file.data() + 32, &size, sizeof size);
+  if (entries > 0 && size >= quern::kPackHeaderBytes + entries * 64 + 8) {
+    const uint64_t place[] = {size - entries * 64 - 8, entries, 0};
+    std::memcpy(file.data() + 40, place, sizeof place);
+  }
   const uint64_t table = load_u64(file, 40);
   if (table <= size) {
     const auto d = quern::digest(std::span(file).subspan(table));
@@ -44,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   file.insert(file.end(), rest, rest + (size - 97));
   if (data[0] % 4 != 0) {
     std::memcpy(file.data(), "QUERNPK\n\1\0\0\0", 12);
-    seal(file);
+    seal(file, data[0] / 4 % 8);
   }
   const auto index = quern::parse_pack(file);
   if (!index) {
