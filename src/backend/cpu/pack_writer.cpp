@@ -59,7 +59,7 @@ Status PackWriter::flush(size_t bytes) {
     const auto [begin, end] = pack_window(first + i, buffer_at_ + bytes);
     const std::span<const std::byte> window(buffer_.data() + (begin - buffer_at_), end - begin);
     index_.windows[first + i] = pack_window_checksum(window);
-    // Whole windows, the header's zeros included: a write that begins inside one would not become a huge page.
+    // Whole windows, the header's zeros included, so that each can become a huge page.
     const uint64_t from = begin / kPackWindow * kPackWindow;
     if (auto ok = file_->file().write_at(from, {buffer_.data() + (from - buffer_at_), end - from}); !ok) {
       const std::lock_guard lock(mutex);

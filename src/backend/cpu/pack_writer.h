@@ -1,8 +1,8 @@
 // PackWriter: a file of packed weights in the making. What is written is also what the backend computes with: the file
 // is mapped from the beginning, so weights are in memory once, as pages that other processes share.
 //
-// Bytes are gathered in a buffer and written in windows of 2 MB at 2 MB boundaries, because that is how a file system
-// with large folios comes to hold them in huge pages; stores through the mapping would not be. When the disk refuses a
+// Bytes are gathered in a buffer and written in windows of 2 MB at 2 MB boundaries, so that a file system with large
+// folios can hold each in a huge page; stores through the mapping would end in SIGBUS when the disk is full. When the disk refuses a
 // write the rest of the mapping becomes memory of this process at the same addresses, nothing is published, and the
 // caller need not know. One thread at a time, the one that owns the pool.
 #pragma once
