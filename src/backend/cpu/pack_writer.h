@@ -2,9 +2,9 @@
 // is mapped from the beginning, so weights are in memory once, as pages that other processes share.
 //
 // Bytes are gathered in a buffer and written in windows of 2 MB at 2 MB boundaries, so that a file system with large
-// folios can hold each in a huge page; stores through the mapping would end in SIGBUS when the disk is full. When the disk refuses a
-// write the rest of the mapping becomes memory of this process at the same addresses, nothing is published, and the
-// caller need not know. One thread at a time, the one that owns the pool.
+// folios can hold each in a huge page; stores through the mapping would end in SIGBUS when the disk is full. When the
+// disk refuses a write the rest of the mapping becomes memory of this process at the same addresses, nothing is
+// published, and the caller need not know. One thread at a time, the one that owns the pool.
 #pragma once
 
 #include <memory>
