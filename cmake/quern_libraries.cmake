@@ -8,6 +8,9 @@ target_link_libraries(quern PRIVATE CURL::libcurl OpenSSL::Crypto)
 # text: character classes, NFD; Debian 12 ships no CMake package for it.
 find_library(QUERN_UTF8PROC utf8proc REQUIRED)
 target_link_libraries(quern PRIVATE ${QUERN_UTF8PROC})
+# backend: hashes of models and packed weights; its CMake package is not in Debian 12.
+find_library(QUERN_XXHASH xxhash REQUIRED)
+target_link_libraries(quern PRIVATE ${QUERN_XXHASH})
 # cli: line editing and history of the chat; no CMake package either.
 find_library(QUERN_LIBEDIT edit REQUIRED)
 list(APPEND quern_cli_libraries ${QUERN_LIBEDIT})

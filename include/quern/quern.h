@@ -28,15 +28,17 @@
 namespace quern {
 
 struct EngineOptions {
-  std::string model_path;        // a GGUF file; the first of a split set finds the rest
-  size_t n_ctx = 0;              // positions a sequence may reach; 0: what the model was made for
-  size_t n_batch = 512;          // most tokens in one forward; more is faster for long prompts and takes more memory
-  unsigned n_threads = 0;        // for decode; 0: by physical cores and the control group's quota
-  unsigned n_threads_batch = 0;  // for prompts; 0: as n_threads
-  size_t n_parallel = 16;        // most sequences at a time (samples of one request count each)
-  bool use_mmap = true;          // false reads the file into memory instead
-  bool profile = false;          // time each operation, see take_profile()
-  std::string isa;               // "" the best that this processor runs, else avx512, avx2, neon, neon_i8mm or ref
+  std::string model_path;         // a GGUF file; the first of a split set finds the rest
+  size_t n_ctx = 0;               // positions a sequence may reach; 0: what the model was made for
+  size_t n_batch = 512;           // most tokens in one forward; more is faster for long prompts and takes more memory
+  unsigned n_threads = 0;         // for decode; 0: by physical cores and the control group's quota
+  unsigned n_threads_batch = 0;   // for prompts; 0: as n_threads
+  size_t n_parallel = 16;         // most sequences at a time (samples of one request count each)
+  bool use_mmap = true;           // false reads the file into memory instead, and leaves the pack cache alone
+  bool pack_cache = true;         // keep packed weights in the cache folder; loads after the first map them
+  uint64_t pack_cache_limit = 0;  // bytes of all packs; 0: 20 GB, or a quarter of the free disk where that is less
+  bool profile = false;           // time each operation, see take_profile()
+  std::string isa;                // "" the best that this processor runs, else avx512, avx2, neon, neon_i8mm or ref
 };
 
 enum class StopReason : uint8_t { kEndOfText, kStopString, kMaxTokens, kContextFull, kCancelled };
@@ -109,6 +111,7 @@ struct EngineInfo {
   size_t n_ctx = 0, n_ctx_train = 0, n_vocab = 0, n_layers = 0;
   size_t file_bytes = 0;
   size_t weight_bytes = 0;  // resident, packed
+  std::string weights;      // how they came to memory: "mapped from the cache", "packed in 1.20 s"
   size_t kv_bytes_per_token = 0;
   size_t scratch_bytes = 0;
   double load_seconds = 0;

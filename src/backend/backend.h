@@ -10,10 +10,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "os/mapped_file.h"
 #include "quant/format.h"
 
 namespace quern {
@@ -41,6 +44,7 @@ struct TensorSource {
   TensorType type = TensorType::kF32;
   size_t rows = 1, cols = 0;
   std::span<const std::byte> data;
+  size_t first_row = 0;  // in the tensor of that name, where only part of it is meant
 };
 
 // Consecutive tokens of one sequence within a batch.
@@ -88,6 +92,8 @@ struct BackendInfo {
   std::string name;    // "cpu"
   std::string detail;  // instruction set, device name
   unsigned threads = 1;
+  std::string weights;               // how they came to memory, in words: "packed in 1.2 s"
+  std::vector<std::string> notices;  // what the user should know of that
 };
 
 // Of begin_layer: what follows belongs to no layer.
@@ -102,6 +108,8 @@ class Backend {
 
   // Packs a matrix. The source may be released afterwards.
   virtual Result<std::unique_ptr<Matrix>> make_matrix(const TensorSource& source) = 0;
+  // Every matrix has been made: from now on they are computed with. Fails when memory ran out.
+  virtual Status finish_weights() { return {}; }
   // Zeroed memory; it becomes resident as it is touched.
   virtual Result<std::unique_ptr<Buffer>> make_buffer(size_t bytes) = 0;
   // `n` floats decoded from the source's format.
@@ -132,9 +140,20 @@ class Backend {
   virtual void copy_page(const KvLayer& kv, uint32_t from, uint32_t to) = 0;
 };
 
+// Where packed weights are kept between loads (backend/cpu/pack_cache.h).
+struct PackCacheOptions {
+  std::string folder;
+  uint64_t limit_bytes = 0;                       // of all packs; 0: the rule in pack_cache.h
+  uint64_t min_model_bytes = uint64_t{16} << 20;  // a smaller model is packed faster than the cache is looked up
+};
+
 struct CpuOptions {
   unsigned threads = 1;
-  std::string isa;         // empty: the best that this processor runs
+  std::string isa;  // empty: the best that this processor runs
+  // The files that the tensors will come from. Their pages are released as they have been packed. They must stay until
+  // finish_weights().
+  std::vector<const MappedFile*> files;
+  std::optional<PackCacheOptions> pack_cache;  // of `files`; none: weights are packed at each load
   std::string tiles_path;  // where the tiles of products are kept (backend/cpu/tiles.h); empty: by this process alone
 };
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);

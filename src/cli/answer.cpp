@@ -98,6 +98,8 @@ std::string figures_line(const Engine& engine, const Generation& generation) {
 
 nlohmann::json to_json(const Engine& engine, const Generation& generation) {
   const GenerateStats& stats = generation.stats;
+  // Before the limits, which are measured where they are not known yet, in memory of their own.
+  const uint64_t peak = read_memory().peak_resident.value_or(0);
   const Speed speed = speed_of(engine, generation);
   const Completion& first = generation.completions[0];
   nlohmann::json json = completion_json(first);
@@ -110,9 +112,10 @@ nlohmann::json to_json(const Engine& engine, const Generation& generation) {
                    {"gen_tps", speed.tps},
                    {"limit_tps", speed.limit_tps},
                    {"limit_share", speed.share()},
+                   {"peak_rss_bytes", peak},
                    {"weight_bytes", engine.info().weight_bytes},
+                   {"weights", engine.info().weights},
                    {"kv_bytes_per_token", engine.info().kv_bytes_per_token},
-                   {"peak_rss_bytes", read_memory().peak_resident.value_or(0)},
                    {"isa", engine.info().isa},
                    {"threads", engine.info().n_threads},
                    {"stop_reason", stop_reason_name(first.reason)}};

@@ -19,7 +19,12 @@ void ModelOptions::add_context(std::vector<Field>& to) {
 void ModelOptions::add_machine(std::vector<Field>& to) {
   to.push_back({"--threads", &n_threads, "Threads for generating; 0: physical cores within the quota", {.max = 1024}});
   to.push_back({"--threads-batch", &n_threads_batch, "Threads for prompts; 0: as --threads", {.max = 1024}});
-  to.push_back({"--no-mmap", &no_mmap, "Read the file into memory instead of mapping it"});
+  to.push_back({"--no-mmap", &no_mmap, "Read the file into memory instead of mapping it or its packed weights"});
+  to.push_back({"--no-pack-cache", &no_pack_cache, "Pack the weights at this load; neither use nor write the cache"});
+  to.push_back({"--pack-cache-limit",
+                &pack_cache_gb,
+                "GB of packed weights that the cache may hold; 0: 20, or a quarter of the free disk",
+                {.max = 1 << 20}});
   to.push_back({"--isa", &isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"});
 }
 
@@ -40,6 +45,8 @@ Result<std::unique_ptr<Engine>> load_engine(const ModelOptions& options, size_t 
                                        .n_threads_batch = options.n_threads_batch,
                                        .n_parallel = n_parallel,
                                        .use_mmap = !options.no_mmap,
+                                       .pack_cache = !options.no_pack_cache,
+                                       .pack_cache_limit = uint64_t{options.pack_cache_gb} * 1'000'000'000,
                                        .profile = !options.profile.empty(),
                                        .isa = options.isa}));
   for (const std::string& notice : engine->info().notices) note(notice);

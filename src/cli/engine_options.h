@@ -17,13 +17,15 @@ struct ModelOptions {
   uint32_t n_threads = 0;
   uint32_t n_threads_batch = 0;
   bool no_mmap = false;
+  bool no_pack_cache = false;
+  uint32_t pack_cache_gb = 0;
   std::string isa;
   std::string profile;  // empty, ops or layers
 
   // Appends MODEL.
   void add_model(std::vector<Field>& to);
-  // Appends --threads, --threads-batch, --no-mmap and --isa; --ctx and --batch as well where the command leaves the
-  // context to the user.
+  // Appends --threads, --threads-batch, --no-mmap, those of the pack cache and --isa; --ctx and --batch as well where
+  // the command leaves the context to the user.
   void add_machine(std::vector<Field>& to);
   void add_context(std::vector<Field>& to);
   // Appends --profile.

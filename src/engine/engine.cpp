@@ -63,8 +63,10 @@ Status Engine::Impl::describe() {
           .n_layers = c.n_layers,
           .file_bytes = file.file_bytes(),
           .weight_bytes = model.memory().weight_bytes,
+          .weights = runner->backend_info().weights,
           .kv_bytes_per_token = model.kv_shape().bytes_per_position(),
-          .scratch_bytes = model.memory().scratch_bytes};
+          .scratch_bytes = model.memory().scratch_bytes,
+          .notices = runner->notices()};
   if (!model.unused_tensors().empty()) {
     info.notices.push_back(fmt::format("{} tensors of the file are not used by this architecture, the first is {}",
                                        model.unused_tensors().size(), model.unused_tensors().front()));

@@ -20,6 +20,12 @@ Result<std::unique_ptr<ModelFile>> ModelFile::open(const std::string& path, bool
   return std::unique_ptr<ModelFile>(new ModelFile(std::move(files), std::move(view)));
 }
 
+std::vector<const MappedFile*> ModelFile::files() const {
+  std::vector<const MappedFile*> all;
+  for (const MappedFile& f : files_) all.push_back(&f);
+  return all;
+}
+
 void ModelFile::release_pages() const {
   for (const MappedFile& f : files_) f.release(0, f.bytes().size());
 }

@@ -16,6 +16,7 @@ class ModelFile {
   static Result<std::unique_ptr<ModelFile>> open(const std::string& path, bool use_mmap = true);
 
   [[nodiscard]] const GgufView& view() const { return view_; }
+  [[nodiscard]] std::vector<const MappedFile*> files() const;
   // Weights have been packed: the mapped pages of the file may leave memory until they are read again.
   void release_pages() const;
 

@@ -58,7 +58,16 @@ Result<std::unique_ptr<Runner>> Runner::create(const EngineOptions& options, con
     QUERN_TRY(r->backend_, make_backend(r->max_threads_));
   } else {
     const std::string isa = options.isa.empty() ? env_get("QUERN_ISA").value_or("") : options.isa;
-    QUERN_TRY(r->backend_, make_cpu_backend({.threads = r->max_threads_, .isa = isa, .tiles_path = tiles_path()}));
+    CpuOptions cpu{.threads = r->max_threads_, .isa = isa, .files = r->file_->files(), .tiles_path = tiles_path()};
+    // Whoever wants the file in memory of its own wants no mapping of the packed one either.
+    if (options.pack_cache && options.use_mmap) {
+      if (const auto folder = cache_folder()) {
+        cpu.pack_cache = {.folder = *folder + "/packed", .limit_bytes = options.pack_cache_limit};
+      } else {
+        r->notices_.push_back(fmt::format("packed weights are not kept: {}", folder.error().message));
+      }
+    }
+    QUERN_TRY(r->backend_, make_cpu_backend(cpu));
   }
   if (options.profile) {
     auto profiler = std::make_unique<ProfilingBackend>(std::move(r->backend_));
@@ -80,6 +89,7 @@ Status Runner::allocate(const EngineOptions& options) {
   max_tokens_ = std::max(options.n_batch, options.n_parallel);
   max_logit_rows_ = std::max<size_t>(options.n_parallel, 32);
   QUERN_TRY(model_, load_model(file_->view(), *backend_, {.n_ctx = n_ctx_, .max_tokens = max_tokens_}));
+  QUERN_CHECK_OK(backend_->finish_weights());
   file_->release_pages();
   // Room for every sequence at full length, and as much again for prefixes that are kept: address space, which becomes
   // memory only as it is written.
@@ -89,6 +99,7 @@ Status Runner::allocate(const EngineOptions& options) {
   if (!bytes) return fail_f(ErrorCode::kResource, "logits of {} rows overflow", max_logit_rows_);
   QUERN_TRY(logits_, backend_->make_buffer(*bytes));
   backend_info_ = backend_->info();
+  notices_.insert(notices_.end(), backend_info_.notices.begin(), backend_info_.notices.end());
   return {};
 }
 

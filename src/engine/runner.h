@@ -45,6 +45,8 @@ class Runner {
   [[nodiscard]] const std::string& threads_reason() const { return threads_reason_; }
   // Null unless EngineOptions::profile asked for it. A forward counts within a StepTimer.
   [[nodiscard]] ProfilingBackend* profiler() { return profiler_; }
+  // What the user should know about how the weights were loaded.
+  [[nodiscard]] const std::vector<std::string>& notices() const { return notices_; }
   // Each becomes at least 1 and at most what create() started.
   void set_threads(unsigned n, unsigned n_batch);
 
@@ -67,6 +69,7 @@ class Runner {
   size_t n_ctx_ = 0, max_tokens_ = 0, max_logit_rows_ = 0;
   unsigned threads_ = 1, threads_batch_ = 1, max_threads_ = 1;
   std::string threads_reason_;
+  std::vector<std::string> notices_;
   // Reused from call to call.
   std::vector<int32_t> ids_;
   std::vector<SequenceSpan> spans_;

@@ -18,12 +18,17 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "base/result.h"
 #include "quant/format.h"
 
 namespace quern {
+
+// Raised whenever the bytes that pack_groups makes of any format change: packed weights are kept on disk
+// (backend/cpu/pack_cache.h). The layout is the same for every ISA.
+inline constexpr uint32_t kPackedLayoutVersion = 1;
 
 // How one format lies in memory once packed; every field follows from its FormatInfo.
 struct PackedLayout {

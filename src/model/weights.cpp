@@ -26,6 +26,7 @@ Result<std::unique_ptr<Matrix>> WeightLoader::rows_of(const std::string& name, s
   const size_t row = *row_bytes(s.type, cols);
   s.data = s.data.subspan(first_row * row, rows * row);
   s.rows = rows;
+  s.first_row = first_row;
   QUERN_TRY(auto m, backend_->make_matrix(s));
   matrix_bytes_ += m->bytes;
   return m;

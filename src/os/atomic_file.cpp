@@ -31,6 +31,14 @@ Status AtomicFile::commit() {
   return {};
 }
 
+Result<File> AtomicFile::publish_unsynced() {
+  // The folder is left alone as well: a journal may have to write the file's data before it can make the name lasting.
+  QUERN_CHECK_OK(rename_file(file_->path(), path_));
+  File file = std::move(*file_);
+  file_.reset();
+  return file;
+}
+
 Status write_file_atomically(const std::string& path, std::string_view contents) {
   QUERN_TRY(AtomicFile file, AtomicFile::create(path));
   QUERN_CHECK_OK(file.write(std::as_bytes(std::span(contents))));

@@ -23,6 +23,12 @@ class AtomicFile {
   Status write(std::span<const std::byte> bytes) { return file_->write(bytes); }
   // Nothing may be written afterwards. On failure the temporary file goes with the object.
   Status commit();
+  // As commit(), without waiting for the disk: after a power cut the name may stand for damaged contents. The caller
+  // marks such a file until the returned one is synced.
+  Result<File> publish_unsynced();
+
+  // The temporary file itself, for whoever writes out of order.
+  [[nodiscard]] File& file() { return *file_; }
 
  private:
   AtomicFile(std::string path, File file) : path_(std::move(path)), file_(std::move(file)) {}

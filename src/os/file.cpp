@@ -32,6 +32,7 @@ tl::unexpected<Error> File::error(const char* what) const {
 Result<File> File::open(const std::string& path, Mode mode) {
   int flags = O_CLOEXEC;
   if (mode == Mode::kRead) flags |= O_RDONLY;
+  if (mode == Mode::kReadWrite) flags |= O_RDWR;
   if (mode == Mode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
   if (mode == Mode::kOpenOrNew) flags |= O_RDWR | O_CREAT;
   File file;
@@ -80,6 +81,17 @@ Status File::write(std::span<const std::byte> bytes) {
   return {};
 }
 
+Status File::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return error("write the file");
+    offset += static_cast<uint64_t>(n);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
 Status File::seek(uint64_t offset) {
   if (::lseek(fd_, static_cast<off_t>(offset), SEEK_SET) < 0) return error("move in the file");
   return {};
@@ -95,10 +107,20 @@ Status File::sync() {
   return {};
 }
 
+void File::write_back(uint64_t offset, uint64_t bytes) {
+  ::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 Result<bool> File::try_lock() {
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return true;
   if (errno == EWOULDBLOCK) return false;
   return error("lock the file");
+}
+
+Status touch_file(const std::string& path) {
+  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0) return io_error(path, "set its time", errno);
+  return {};
 }
 
 Status sync_folder(const std::string& folder) {
@@ -124,8 +146,13 @@ Status make_folders(const std::string& folder) {
   return {};
 }
 
-Status replace_file(const std::string& from, const std::string& to) {
+Status rename_file(const std::string& from, const std::string& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) return io_error(to, "move the finished file into place", errno);
+  return {};
+}
+
+Status replace_file(const std::string& from, const std::string& to) {
+  QUERN_CHECK_OK(rename_file(from, to));
   const std::string folder = std::filesystem::path(to).parent_path().string();
   return sync_folder(folder.empty() ? "." : folder);
 }

@@ -57,6 +57,12 @@ Result<MappedFile> MappedFile::open(const std::string& path, bool use_mmap) {
   MappedFile file;
   file.path_ = path;
   file.size_ = static_cast<size_t>(info.st_size);
+  const auto ns = [](const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
+  file.identity_ = {.device = info.st_dev,
+                    .inode = info.st_ino,
+                    .bytes = file.size_,
+                    .modified_ns = ns(info.st_mtim),
+                    .changed_ns = ns(info.st_ctim)};
   if (file.size_ == 0) return file;
   if (use_mmap) {
     void* p = ::mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, fd.get(), 0);
@@ -83,6 +89,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   if (this != &other) {
     close();
     path_ = std::move(other.path_);
+    identity_ = other.identity_;
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
     mapped_ = other.mapped_;

@@ -5,12 +5,19 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
 #include "base/result.h"
 
 namespace quern {
+
+// What tells a file from every other and from its own earlier contents, short of reading it.
+struct FileIdentity {
+  uint64_t device = 0, inode = 0, bytes = 0;
+  int64_t modified_ns = 0, changed_ns = 0;  // the contents; the contents or name, owner, mode
+};
 
 class MappedFile {
  public:
@@ -26,6 +33,8 @@ class MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] bool is_mapped() const { return mapped_; }
+  // At the time of opening.
+  [[nodiscard]] const FileIdentity& identity() const { return identity_; }
 
   // Tells the system that [offset, offset + size) is not needed for now; its pages may leave memory. No effect on the
   // contents.
@@ -36,6 +45,7 @@ class MappedFile {
   void close();
 
   std::string path_;
+  FileIdentity identity_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
   bool mapped_ = false;

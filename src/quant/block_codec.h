@@ -16,6 +16,22 @@ static_assert(std::endian::native == std::endian::little, "tensor blocks are lit
 inline uint8_t nibble(const uint8_t* qs, int i) {
   return qs[i % 16] >> (i / 16 * 4) & 15;
 }
+// All of them, in loops that compilers turn into vector code: packing a model takes one of these per weight.
+inline void nibbles(const uint8_t* qs, uint8_t* code) {
+  for (int j = 0; j < 16; ++j) code[j] = qs[j] & 15;
+  for (int j = 0; j < 16; ++j) code[j + 16] = qs[j] >> 4;
+}
+// Adds bit i of 32 to code i, `shift` bits up: a byte's bits are spread over eight bytes by one multiplication.
+inline void add_bits(const uint8_t* bits, int shift, uint8_t* code) {
+  constexpr uint64_t kOnes = 0x0101010101010101u;
+  for (int j = 0; j < 4; ++j) {
+    const uint64_t one_each = bits[j] * kOnes & 0x8040201008040201u;  // bit k in byte k
+    uint64_t word;
+    std::memcpy(&word, code + 8 * j, 8);
+    word |= ((one_each + 0x7f * kOnes) >> 7 & kOnes) << shift;
+    std::memcpy(code + 8 * j, &word, 8);
+  }
+}
 inline void put_nibble(uint8_t* qs, int i, int value) {
   qs[i % 16] = static_cast<uint8_t>(qs[i % 16] | value << (i / 16 * 4));
 }

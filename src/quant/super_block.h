@@ -50,6 +50,21 @@ inline void pack_scales6(const SuperFit& fit, uint8_t* packed) {
 inline uint8_t crumb(const uint8_t* qs, int i) {
   return qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
 }
+// Adds all 256 to the codes, `shift` bits up.
+inline void add_crumbs(const uint8_t* qs, int shift, uint8_t* code) {
+  for (int i = 0; i < kSuper; i += 32) {
+    const uint8_t* from = qs + i / 128 * 32;
+    for (int l = 0; l < 32; ++l)
+      code[i + l] = static_cast<uint8_t>(code[i + l] | (from[l] >> (i % 128 / 32 * 2) & 3) << shift);
+  }
+}
+// Adds bit b of byte l to code 32b + l.
+inline void add_bit_planes(const uint8_t* planes, int shift, uint8_t* code) {
+  for (int b = 0; b < 8; ++b) {
+    for (int l = 0; l < 32; ++l)
+      code[32 * b + l] = static_cast<uint8_t>(code[32 * b + l] | (planes[l] >> b & 1) << shift);
+  }
+}
 inline void put_crumb(uint8_t* qs, int i, int value) {
   uint8_t& byte = qs[i / 128 * 32 + i % 32];
   byte = static_cast<uint8_t>(byte | value << (i % 128 / 32 * 2));
@@ -58,6 +73,12 @@ inline void put_crumb(uint8_t* qs, int i, int value) {
 // 4-bit fields: byte 32p + l holds element 64p + l in its low nibble, 64p + 32 + l in its high one.
 inline uint8_t paired_nibble(const uint8_t* qs, int i) {
   return qs[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
+}
+inline void paired_nibbles(const uint8_t* qs, uint8_t* code) {
+  for (int p = 0; p < kSuper / 64; ++p, qs += 32, code += 64) {
+    for (int l = 0; l < 32; ++l) code[l] = qs[l] & 15;
+    for (int l = 0; l < 32; ++l) code[l + 32] = qs[l] >> 4;
+  }
 }
 inline void put_paired_nibble(uint8_t* qs, int i, int value) {
   uint8_t& byte = qs[i / 64 * 32 + i % 32];

@@ -59,8 +59,8 @@ class Run(TinyModel):
         self.assertEqual(len(out["ids"]), 12)
         stats = out["stats"]
         self.assertEqual(set(stats), {"load_s", "ttft_s", "prompt_tokens", "prompt_tps", "gen_tokens", "gen_tps", "limit_tps",
-                                      "limit_share", "weight_bytes", "kv_bytes_per_token", "peak_rss_bytes", "isa", "threads",
-                                      "stop_reason"})
+                                      "limit_share", "peak_rss_bytes", "weight_bytes", "weights",
+                                      "kv_bytes_per_token", "isa", "threads", "stop_reason"})
         self.assertEqual((stats["gen_tokens"], stats["stop_reason"]), (12, "max_tokens"))
         for name in ("load_s", "ttft_s", "prompt_tps", "gen_tps", "limit_tps", "limit_share"):
             self.assertGreater(stats[name], 0, name)
@@ -406,7 +406,8 @@ class RealModel(unittest.TestCase):
             raise unittest.SkipTest("smollm2:135m is not here: quern pull fetches it")
 
     def object(self, *args):
-        done = quern(*args, "--json", env=self.environment)
+        # The user's cache folder is read, not filled.
+        done = quern(*args, "--json", "--no-pack-cache", env=self.environment)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 

@@ -53,7 +53,7 @@ class Golden : public testing::TestWithParam<size_t> {
     golden_ = (*file)[bars.golden];
     const std::string path = cache_folder() + bars.file;
     if (!std::ifstream(path)) GTEST_SKIP() << path << " is not here: quern pull fetches it";
-    auto engine = Engine::load({.model_path = path});
+    auto engine = Engine::load({.model_path = path, .pack_cache = false});
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
     engine_ = std::move(*engine);
   }

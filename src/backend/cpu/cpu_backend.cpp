@@ -48,35 +48,15 @@ CpuBackend::CpuBackend(const KernelTable& kernels, const CpuOptions& options)
     : kernels_(kernels),
       pool_(std::max(1u, options.threads)),
       products_(options.tiles_path, fmt::format("{}, {}", cpu_model(), kernels.isa)),
-      worker_scratch_(pool_.size()) {}
-
-BackendInfo CpuBackend::info() const {
-  return {.name = "cpu", .detail = kernels_.isa, .threads = pool_.active()};
+      files_(options.files),
+      worker_scratch_(pool_.size()) {
+  if (options.pack_cache) packs_ = std::make_unique<PackCache>(*options.pack_cache, files_, pool_);
 }
 
-Result<std::unique_ptr<Matrix>> CpuBackend::make_matrix(const TensorSource& s) {
-  auto m = std::make_unique<CpuMatrix>();
-  m->format = &format_info(s.type);
-  auto layout = packed_layout(*m->format, s.rows, s.cols);
-  if (!layout) return fail_f(layout.error().code, "{}: {}", s.name, layout.error().message);
-  const auto needed = checked_mul(*row_bytes(s.type, s.cols), s.rows);
-  if (!needed || s.data.size() < *needed) {
-    return fail_f(ErrorCode::kCorrupt, "{}: holds {} bytes, its shape needs more", s.name, s.data.size());
-  }
-  m->layout = *layout;
-  m->rows = s.rows;
-  m->cols = s.cols;
-  m->bytes = layout->total_bytes;
-  m->packed = AlignedBuffer(layout->total_bytes);
-  if (m->packed.data() == nullptr) {
-    return fail_f(ErrorCode::kResource, "{}: no memory for its {} packed bytes", s.name, layout->total_bytes);
-  }
-  const size_t groups = m->groups(), step = 4;
-  pool_.parallel(div_up(groups, step), [&](size_t unit, unsigned) {
-    pack_groups(*m->format, m->layout, s.data, s.rows, s.cols, unit * step, std::min(groups, (unit + 1) * step),
-                m->packed.data());
-  });
-  return std::unique_ptr<Matrix>(std::move(m));
+BackendInfo CpuBackend::info() const {
+  BackendInfo info{.name = "cpu", .detail = kernels_.isa, .threads = pool_.active()};
+  describe_weights(info);
+  return info;
 }
 
 Result<std::unique_ptr<Buffer>> CpuBackend::make_buffer(size_t bytes) {
@@ -84,18 +64,6 @@ Result<std::unique_ptr<Buffer>> CpuBackend::make_buffer(size_t bytes) {
   void* p = ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return fail_f(ErrorCode::kResource, "no address space for a buffer of {} bytes", bytes);
   return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(p, n));
-}
-
-Result<std::unique_ptr<Buffer>> CpuBackend::make_floats(const TensorSource& s) {
-  const auto n = checked_mul(s.rows, s.cols);
-  const auto needed = n ? row_bytes(s.type, *n) : std::nullopt;
-  const auto wide = n ? checked_mul(*n, sizeof(float)) : std::nullopt;
-  if (!needed || !wide || s.data.size() < *needed) {
-    return fail_f(ErrorCode::kCorrupt, "{}: holds {} bytes, its shape needs more", s.name, s.data.size());
-  }
-  QUERN_TRY(auto buffer, make_buffer(*wide));
-  format_info(s.type).decode(s.data.data(), buffer->floats(), *n);
-  return buffer;
 }
 
 void CpuBackend::embed(const TensorSource& table, std::span<const int32_t> ids, float scale, float* out) {

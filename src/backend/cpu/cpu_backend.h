@@ -2,14 +2,17 @@
 // bit: an output element is always computed whole, by one thread, in the specified order.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/pack_cache.h"
 #include "backend/cpu/tiles.h"
-#include "base/aligned.h"
 #include "base/checked.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
+#include "os/huge_memory.h"
 #include "os/thread_pool.h"
 
 namespace quern {
@@ -18,8 +21,21 @@ class CpuMatrix final : public Matrix {
  public:
   const FormatInfo* format = nullptr;
   PackedLayout layout;
-  AlignedBuffer packed;
+  std::span<const std::byte> packed;  // within:
+  std::shared_ptr<HugeMemory> memory;
   [[nodiscard]] size_t groups() const { return (rows + kGroupRows - 1) / kGroupRows; }
+};
+
+// Memory of this process for weights, in huge pages; each piece at a cache line. A chunk goes with its last matrix.
+class WeightArena {
+ public:
+  // kResource when there is none. owner() is then what the piece lies in.
+  Result<std::byte*> take(size_t bytes);
+  [[nodiscard]] const std::shared_ptr<HugeMemory>& owner() const { return chunk_; }
+
+ private:
+  std::shared_ptr<HugeMemory> chunk_;
+  size_t used_ = 0;
 };
 
 class CpuBackend final : public Backend {
@@ -29,6 +45,7 @@ class CpuBackend final : public Backend {
   [[nodiscard]] BackendInfo info() const override;
   void set_threads(unsigned n) override { pool_.set_active(n); }
   Result<std::unique_ptr<Matrix>> make_matrix(const TensorSource& source) override;
+  Status finish_weights() override;
   Result<std::unique_ptr<Buffer>> make_buffer(size_t bytes) override;
   Result<std::unique_ptr<Buffer>> make_floats(const TensorSource& source) override;
 
@@ -79,9 +96,19 @@ class CpuBackend final : public Backend {
   void attention_whole(const AttentionArgs& args, std::span<const AttentionTile> tiles);
   void attention_split(const AttentionArgs& args, std::span<const AttentionTile> tiles);
 
+  // Weights, see cpu_weights.cpp.
+  void pack(const CpuMatrix& m, const TensorSource& s, size_t first, size_t count, std::byte* dst);
+  Result<bool> pack_to_cache(CpuMatrix& m, const TensorSource& s, const PackEntry& entry);
+  void release_source(std::span<const std::byte> data);
+  void describe_weights(BackendInfo& info) const;
+
   const KernelTable& kernels_;
   ThreadPool pool_;
   Tiles products_;
+  std::vector<const MappedFile*> files_;  // empty once the weights are finished
+  std::unique_ptr<PackCache> packs_;
+  WeightArena arena_;
+  double packing_seconds_ = 0;
   // Grow-only scratch, so that a steady loop does not allocate.
   std::vector<std::byte> panels_;       // of n_tokens activations
   std::vector<std::byte> fine_panels_;  // of the same, then what their rounding lost: 2 * n_tokens

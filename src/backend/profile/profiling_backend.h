@@ -38,6 +38,7 @@ class ProfilingBackend final : public Backend {
   [[nodiscard]] BackendInfo info() const override { return inner_->info(); }
   void set_threads(unsigned n) override { inner_->set_threads(n); }
   Result<std::unique_ptr<Matrix>> make_matrix(const TensorSource& source) override;
+  Status finish_weights() override { return inner_->finish_weights(); }
   Result<std::unique_ptr<Buffer>> make_buffer(size_t bytes) override { return inner_->make_buffer(bytes); }
   Result<std::unique_ptr<Buffer>> make_floats(const TensorSource& source) override;
 

@@ -118,7 +118,9 @@ Result<int> answer_once(Engine& engine, const Context& context, const RunOptions
   if (options.json) {
     json = to_json(engine, generation);
   } else {
-    fmt::print(stderr, "\n{}\n", figures_line(engine, generation));
+    const EngineInfo& info = engine.info();
+    fmt::print(stderr, "\n{}; loaded in {:.2f} s, weights {}\n", figures_line(engine, generation), info.load_seconds,
+               info.weights);
   }
   if (!options.model.profile.empty()) QUERN_CHECK_OK(show_profile(engine, options, json));
   if (options.json) context.print_json(json);

@@ -21,7 +21,7 @@ struct IQ4_NL {
     out.d = f16_to_f32(block.d);
     out.m = 0;
     out.scale[0] = 1;
-    for (int i = 0; i < kElems; ++i) out.code[i] = nibble(block.qs, i);
+    nibbles(block.qs, out.code);
   }
 
   static void encode(const float* in, Block& block) {

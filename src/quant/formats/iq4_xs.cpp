@@ -27,7 +27,7 @@ struct IQ4_XS {
       const int low = block.scales_l[s / 2] >> (s % 2 * 4) & 15;
       const int high = block.scales_h >> (2 * s) & 3;
       out.scale[s] = static_cast<int8_t>((low | high << 4) - 32);
-      for (int i = 0; i < 32; ++i) out.code[s * 32 + i] = nibble(block.qs + s * 16, i);
+      nibbles(block.qs + s * 16, out.code + s * 32);
     }
   }
 

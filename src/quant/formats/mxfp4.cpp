@@ -39,7 +39,7 @@ struct MXFP4 {
     out.d = half_e8m0(block.e);
     out.m = 0;
     out.scale[0] = 1;
-    for (int i = 0; i < kElems; ++i) out.code[i] = nibble(block.qs, i);
+    nibbles(block.qs, out.code);
   }
 
   // The exponent that the OCP text prescribes (of the largest value, less E2M1's own) or a neighbour, whichever errs

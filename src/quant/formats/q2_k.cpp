@@ -26,7 +26,8 @@ struct Q2_K {
       out.scale[s] = static_cast<int8_t>(block.scales[s] & 15);
       out.min[s] = block.scales[s] >> 4;
     }
-    for (int i = 0; i < kSuper; ++i) out.code[i] = crumb(block.qs, i);
+    std::memset(out.code, 0, kSuper);
+    add_crumbs(block.qs, 0, out.code);
   }
 
   static void encode(const float* in, Block& block) {

@@ -27,8 +27,9 @@ struct Q3_K {
       const int high = block.scales[8 + s % 4] >> (s / 4 * 2) & 3;
       out.scale[s] = static_cast<int8_t>((low | high << 4) - 32);
     }
-    for (int i = 0; i < kSuper; ++i)
-      out.code[i] = static_cast<uint8_t>(crumb(block.qs, i) | (block.hmask[i % 32] >> (i / 32) & 1) << 2);
+    std::memset(out.code, 0, kSuper);
+    add_crumbs(block.qs, 0, out.code);
+    add_bit_planes(block.hmask, 2, out.code);
   }
 
   static void encode(const float* in, Block& block) {

@@ -22,7 +22,7 @@ struct Q4_1 {
     out.m = -f16_to_f32(block.m);
     out.scale[0] = 1;
     out.min[0] = 1;
-    for (int i = 0; i < kElems; ++i) out.code[i] = nibble(block.qs, i);
+    nibbles(block.qs, out.code);
   }
 
   static void encode(const float* in, Block& block) {

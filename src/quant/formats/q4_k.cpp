@@ -23,7 +23,7 @@ struct Q4_K {
     out.d = f16_to_f32(block.d);
     out.m = f16_to_f32(block.dmin);
     unpack_scales6(block.scales, out.scale, out.min);
-    for (int i = 0; i < kSuper; ++i) out.code[i] = paired_nibble(block.qs, i);
+    paired_nibbles(block.qs, out.code);
   }
 
   static void encode(const float* in, Block& block) {

@@ -21,7 +21,8 @@ struct Q5_0 {
     out.d = f16_to_f32(block.d);
     out.m = 0;
     out.scale[0] = 1;
-    for (int i = 0; i < kElems; ++i) out.code[i] = static_cast<uint8_t>(nibble(block.qs, i) | bit(block.qh, i) << 4);
+    nibbles(block.qs, out.code);
+    add_bits(block.qh, 4, out.code);
   }
 
   static void encode(const float* in, Block& block) {

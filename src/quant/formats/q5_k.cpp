@@ -24,8 +24,8 @@ struct Q5_K {
     out.d = f16_to_f32(block.d);
     out.m = f16_to_f32(block.dmin);
     unpack_scales6(block.scales, out.scale, out.min);
-    for (int i = 0; i < kSuper; ++i)
-      out.code[i] = static_cast<uint8_t>(paired_nibble(block.qs, i) | (block.qh[i % 32] >> (i / 32) & 1) << 4);
+    paired_nibbles(block.qs, out.code);
+    add_bit_planes(block.qh, 4, out.code);
   }
 
   static void encode(const float* in, Block& block) {

@@ -23,10 +23,11 @@ struct Q6_K {
     out.d = f16_to_f32(block.d);
     out.m = 0;
     for (int s = 0; s < 16; ++s) out.scale[s] = block.scales[s];
-    for (int i = 0; i < kSuper; ++i) {
-      const int low = block.ql[i / 128 * 64 + i % 64] >> (i % 128 / 64 * 4) & 15;
-      out.code[i] = static_cast<uint8_t>(low | crumb(block.qh, i) << 4);
+    for (int half = 0; half < 2; ++half) {
+      for (int l = 0; l < 64; ++l) out.code[half * 128 + l] = block.ql[half * 64 + l] & 15;
+      for (int l = 0; l < 64; ++l) out.code[half * 128 + 64 + l] = block.ql[half * 64 + l] >> 4;
     }
+    add_crumbs(block.qh, 4, out.code);
   }
 
   static void encode(const float* in, Block& block) {
