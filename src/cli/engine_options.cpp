@@ -19,6 +19,10 @@ void ModelOptions::add_context(std::vector<Field>& to) {
 void ModelOptions::add_machine(std::vector<Field>& to) {
   to.push_back({"--threads", &n_threads, "Threads for generating; 0: physical cores within the quota", {.max = 1024}});
   to.push_back({"--threads-batch", &n_threads_batch, "Threads for prompts; 0: as --threads", {.max = 1024}});
+  add_loading(to);
+}
+
+void ModelOptions::add_loading(std::vector<Field>& to) {
   to.push_back({"--no-mmap", &no_mmap, "Read the file into memory instead of mapping it or its packed weights"});
   to.push_back({"--no-pack-cache", &no_pack_cache, "Pack the weights at this load; neither use nor write the cache"});
   to.push_back({"--pack-cache-limit",

@@ -27,6 +27,8 @@ struct ModelOptions {
   // Appends --threads, --threads-batch, --no-mmap, those of the pack cache and --isa; --ctx and --batch as well where
   // the command leaves the context to the user.
   void add_machine(std::vector<Field>& to);
+  // Of those, what concerns the weights and the kernels alone.
+  void add_loading(std::vector<Field>& to);
   void add_context(std::vector<Field>& to);
   // Appends --profile.
   void add_profile(std::vector<Field>& to);

@@ -38,11 +38,11 @@ struct BenchOptions {
          {.min = 1, .max = 1024}},
         {"-r,--repeats", &plan.repeats, "Runs of each row after one to warm up", {.min = 1, .max = 10000}},
         {"--batch", &model.n_batch, "Most tokens in one pass over the weights", {.min = 1, .max = 1 << 16}},
-        {"--no-mmap", &model.no_mmap, "Read the file into memory instead of mapping it"},
-        {"--isa", &model.isa, "Instruction set of the kernels; the best one where neither this nor QUERN_ISA says"},
         {"--fresh", &fresh_limits, "Forget the greatest limits seen on this machine so far"},
+        {"--limits-now", &plan.limits_now, "Measure the limits before each row and keep none"},
         {"--allow-debug", &allow_debug, "Go on in a build that is not optimized"},
         {"--json", &json, "Print one JSON object: machine and results"}};
+    model.add_loading(list);
     model.add_profile(list);
     return list;
   }
