@@ -132,6 +132,11 @@ void LogitScan::within(double least, double most, std::vector<Candidate>& out) c
   }
 }
 
+void LogitScan::from(float least, std::vector<Candidate>& out) const {
+  within(static_cast<double>(least) - 1e-3, 0, out);
+  std::erase_if(out, [&](const Candidate& c) { return c.logit - max_ < least; });
+}
+
 void LogitScan::all(std::vector<Candidate>& out) const {
   within(kNegativeInfinity, 0, out);
 }
@@ -191,11 +196,12 @@ LogitScan::Moments LogitScan::moments() const {
   return {sum_of_lanes(sums), sum_of_lanes(weighted)};
 }
 
-// The error, relative to the sum: a term's is twice |x| 2^-24, from the subtraction and the change to powers of two,
-// and the sum of p |x| is at most the entropy, below ln 2^31 = 21.5: 2.6e-6. rough_exp2 adds 3e-6, the float additions
-// of a lane 1e-6, what is too small and counted as 2^-100 or left out 1e-8.
-LogitScan::Bounds LogitScan::exp_sum_bounds() const {
-  constexpr double kError = 8e-6;
+// The error, relative to the sum of the terms that are summed here: a term's is twice |x| 2^-24, from the subtraction
+// and the change to powers of two, and the sum of p |x| is at most the entropy, below ln 2^31 = 21.5, and -ln of their
+// part of the whole, which the rest of kError and kLeast cover: 2.6e-6. rough_exp2 adds 3e-6, the float additions of a
+// lane 1e-6. kLeast also covers what is too small and counted as 2^-100 or left out.
+LogitScan::Bounds LogitScan::exp_sum_bounds(float below) const {
+  constexpr double kError = 8e-6, kLeast = 3e-8;
   constexpr float kNegligible = -40, kLog2E = 1.44269504f;
   double sum = 0;
   for (size_t b = 0; b < block_max_.size(); ++b) {
@@ -203,9 +209,12 @@ LogitScan::Bounds LogitScan::exp_sum_bounds() const {
     const size_t n = std::min(kBlock, logits_.size() - b * kBlock);
     const float* z = logits_.data() + b * kBlock;
     float y[kBlock];
-    for (size_t i = 0; i < n; ++i) y[i] = (z[i] - max_) * kLog2E;
+    for (size_t i = 0; i < n; ++i) y[i] = z[i] - max_;
     for (size_t i = n; i < kBlock; ++i) y[i] = kNegativeInfinity;
-    for (size_t i = 0; i < kBlock; ++i) y[i] = y[i] > -100.0f ? y[i] : -100.0f;
+    if (block_max_[b] - max_ >= below) {
+      for (size_t i = 0; i < n; ++i) y[i] = y[i] < below ? y[i] : kNegativeInfinity;
+    }
+    for (size_t i = 0; i < kBlock; ++i) y[i] = y[i] * kLog2E > -100.0f ? y[i] * kLog2E : -100.0f;
     Float4 sums[2] = {};
     for (size_t i = 0; i < kBlock; i += 8) {
       sums[0] += rough_exp2(load4(y + i));
@@ -214,7 +223,7 @@ LogitScan::Bounds LogitScan::exp_sum_bounds() const {
     sums[0] += sums[1];
     sum += static_cast<double>((sums[0][0] + sums[0][2]) + (sums[0][1] + sums[0][3]));
   }
-  return {sum * (1 - kError), sum * (1 + kError)};
+  return {sum * (1 - kError) - kLeast, sum * (1 + kError) + kLeast};
 }
 
 LogitScan::Drawn LogitScan::draw(double scale, double u) {

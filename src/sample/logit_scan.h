@@ -47,14 +47,17 @@ class LogitScan {
   // Those of all() with least <= logit - max <= most.
   void within(double least, double most, std::vector<Candidate>& out) const;
 
+  // Those with logit - max >= least, the difference in float: the others are exp_sum_bounds'. least is above -1000.
+  void from(float least, std::vector<Candidate>& out) const;
+
   // The sum of exp(logit - max) over all.
   [[nodiscard]] double exp_sum() const;
-  // Two numbers that the sum lies between, some 1e-5 of it apart, in a small part of exp_sum's time. Their bits are
-  // as fixed as its own.
+  // Two numbers that the sum over logit - max < below (a difference in float) lies between, some 1e-5 of it and 6e-8
+  // apart, in a small part of exp_sum's time. Their bits are as fixed as its own.
   struct Bounds {
     double low, high;
   };
-  [[nodiscard]] Bounds exp_sum_bounds() const;
+  [[nodiscard]] Bounds exp_sum_bounds(float below) const;
   // The same sum, and that of exp(logit - max) * (logit - max).
   struct Moments {
     double sum, weighted;

@@ -202,10 +202,15 @@ void Sampler::narrow_all() {
     if (options_.top_p < 1) keep_top_p(sum_weights(candidates_));
     if (options_.min_p > 0) keep_min_p();
   } else if (options_.top_p < 1) {
-    // What is enough by the lower bound of the total, and by the upper one too, is what the total itself gives.
-    const auto [low, high] = scan_.exp_sum_bounds();
-    MassCut cut{.max = max, .centre = 0, .enough = top_p * low, .inclusive = true};
-    if (keep_nearest(cut, least) < top_p * high) {
+    // What is enough by the lower bound of the total, and by the upper one too, is what the total itself gives. The few
+    // likely tokens, most of the total, are summed exactly, so that the bounds are close.
+    constexpr float kLikely = -8;
+    scan_.from(kLikely, candidates_);
+    exponentiate(candidates_, max, 1.0);
+    const double head = sum_weights(candidates_);
+    const auto [low, high] = scan_.exp_sum_bounds(kLikely);
+    MassCut cut{.max = max, .centre = 0, .enough = top_p * (head + low), .inclusive = true};
+    if (keep_nearest(cut, least) < top_p * (head + high)) {
       cut.enough = top_p * scan_.exp_sum();
       keep_nearest(cut, least);
     }

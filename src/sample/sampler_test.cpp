@@ -519,12 +519,18 @@ TEST(LogitScan, TheSumLiesWithinItsBounds) {
     if (round % 4 == 0) z.back() += 1000;
     LogitScan scan;
     if (!scan.scan(z)) continue;
-    const auto [low, high] = scan.exp_sum_bounds();
-    EXPECT_LT(low, scan.exp_sum()) << round;
-    EXPECT_GT(high, scan.exp_sum()) << round;
-    EXPECT_LT(high - low, 2e-5 * high) << round;
-    // Not by luck: the middle is as near as a quarter of what is allowed.
-    EXPECT_NEAR((low + high) / 2 / scan.exp_sum(), 1, 4e-6) << round;
+    std::vector<Candidate> head;
+    for (float below : {1.0f, 0.0f, -3.5f, -8.0f}) {
+      const auto [low, high] = scan.exp_sum_bounds(below);
+      scan.from(below, head);
+      double rest = scan.exp_sum();
+      for (const Candidate& c : head) rest -= std::exp(static_cast<double>(c.logit) - static_cast<double>(scan.max()));
+      EXPECT_LT(low, rest) << round << " below " << below;
+      EXPECT_GT(high, rest) << round << " below " << below;
+      EXPECT_LT(high - low, 2e-5 * high + 1e-7) << round;
+      // Not by luck: the middle is as near as half of what is allowed.
+      EXPECT_NEAR((low + high) / 2, rest, 4e-6 * rest + 1e-8) << round << " below " << below;
+    }
   }
 }
 
