@@ -13,3 +13,6 @@ list(GET CMAKE_CROSSCOMPILING_EMULATOR 0 emulator)
 quern_test_on(max neon_i8mm)
 quern_test_on(neoverse-n1 neon)
 quern_test_on(cortex-a72 ref)
+
+# Not a test: its instructions are counted by benchmarks/arm_instructions.py.
+add_subdirectory(tests/instructions)

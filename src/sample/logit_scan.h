@@ -2,9 +2,9 @@
 // the sum of exponentials, log-probabilities.
 //
 // Keeps the maximum of each block of 64 logits. The k-th greatest block maximum is a lower bound of the k-th greatest
-// logit, so the k greatest are found by looking into about k blocks: no sort, and no second pass over the rest.
-// Measured by tests/support/sample_speed.cpp, 262,144 logits, one core of an AMD EPYC (family 25 or later, shared
-// machine): greedy 0.16 ms, top_k + top_p + min_p + temperature 0.17 ms, with log-probabilities 1.1 ms.
+// logit, so the k greatest are found by looking into about k blocks, and those near the greatest by looking into the
+// blocks that hold one: no sort, and no second pass over the rest. tests/support/sample_speed.cpp measures it,
+// docs/performance.md has the figures.
 //
 // Order is total everywhere: by logit downwards, then by id upwards. Bits do not depend on the machine (base/det_math.h
 // and a fixed order of summation). One thread at a time; buffers are reused, nothing is allocated once a call has seen
@@ -44,9 +44,33 @@ class LogitScan {
   void top(size_t k, std::vector<Candidate>& out);
   // All with a finite logit, by id.
   void all(std::vector<Candidate>& out) const;
+  // Those of all() with least <= logit - max <= most.
+  void within(double least, double most, std::vector<Candidate>& out) const;
+
+  // Those with logit - max >= least, the difference in float: the others are exp_sum_bounds'. least is above -1000.
+  void from(float least, std::vector<Candidate>& out) const;
 
   // The sum of exp(logit - max) over all.
   [[nodiscard]] double exp_sum() const;
+  // Two numbers that the sum over logit - max < below (a difference in float) lies between, some 1e-5 of it and 6e-8
+  // apart, in a small part of exp_sum's time. Their bits are as fixed as its own.
+  struct Bounds {
+    double low, high;
+  };
+  [[nodiscard]] Bounds exp_sum_bounds(float below) const;
+  // The same sum, and that of exp(logit - max) * (logit - max).
+  struct Moments {
+    double sum, weighted;
+  };
+  [[nodiscard]] Moments moments() const;
+
+  // The token at which the running sum, by id, of exp((logit - max) * scale) passes u in [0, 1) of the whole, and its
+  // part of the whole. The last that is possible at all where rounding leaves the sum below.
+  struct Drawn {
+    int32_t id;
+    double probability;
+  };
+  [[nodiscard]] Drawn draw(double scale, double u);
 
  private:
   static constexpr size_t kBlock = 64;
@@ -55,6 +79,7 @@ class LogitScan {
   float max_ = 0;
   std::vector<float> block_max_;
   std::vector<float> ranked_;
+  std::vector<double> block_sum_;
 };
 
 // Natural-logarithm probabilities under the softmax of the scanned logits, in double. log_prob is -infinity for a

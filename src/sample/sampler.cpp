@@ -40,9 +40,17 @@ double sum_weights(std::span<const Candidate> candidates) {
   return sum;
 }
 
-// weight = exp((logit - max) * scale).
+// weight = exp((logit - max) * scale). In blocks with a loop for each step, so that compilers make vectors of them.
 void exponentiate(std::span<Candidate> candidates, double max, double scale) {
-  for (Candidate& c : candidates) c.weight = det_exp_nonpositive((static_cast<double>(c.logit) - max) * scale);
+  constexpr size_t kBlock = 64;
+  double x[kBlock];
+  for (size_t base = 0; base < candidates.size(); base += kBlock) {
+    const auto block = candidates.subspan(base, std::min(kBlock, candidates.size() - base));
+    for (size_t i = 0; i < block.size(); ++i) x[i] = (static_cast<double>(block[i].logit) - max) * scale;
+    for (size_t i = 0; i < block.size(); ++i) x[i] = x[i] > kExpLeast ? x[i] : kExpLeast;
+    for (size_t i = 0; i < block.size(); ++i) x[i] = det_exp_term(x[i]);
+    for (size_t i = 0; i < block.size(); ++i) block[i].weight = x[i];
+  }
 }
 
 }  // namespace
@@ -99,6 +107,10 @@ void Sampler::rewind(size_t n) {
   }
 }
 
+bool Sampler::takes_all() const {
+  return options_.top_k <= 0 || static_cast<size_t>(options_.top_k) >= context_.n_vocab;
+}
+
 bool Sampler::edits_logits(TokenMask mask) const {
   return !mask.empty() || !options_.logit_bias.empty() || !counts_.entries().empty() ||
          (dry_window_ > 0 && !history_.empty());
@@ -122,91 +134,90 @@ void Sampler::edit_logits(TokenMask mask) {
 
 // Locally typical sampling: keeps the candidates whose surprise -ln p is nearest to the entropy, until together they
 // exceed typical_p. Source: Meister et al., "Locally Typical Sampling", 2022, algorithm of section 5.
-void Sampler::keep_typical(double total) {
-  double entropy = 0;
-  const double log_total = det_log(total);
-  const double max = scan_.max();
-  const auto surprise = [&](const Candidate& c) { return log_total - (static_cast<double>(c.logit) - max); };
-  for (const Candidate& c : candidates_) entropy += c.weight / total * surprise(c);
-  const auto more_typical = [&](const Candidate& a, const Candidate& b) {
-    const double x = std::fabs(surprise(a) - entropy);
-    const double y = std::fabs(surprise(b) - entropy);
-    return x < y || (x == y && likelier(a, b));
-  };
-  // In growing slices, as a few candidates are enough as a rule and a sort of the whole vocabulary is slow.
-  const double enough = static_cast<double>(options_.typical_p) * total;
-  double sum = 0;
-  size_t kept = 0;
-  for (size_t sorted = 0, slice = 256; kept == sorted && sorted < candidates_.size(); slice *= 4) {
-    const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
-    sorted = std::min(candidates_.size(), sorted + slice);
-    const auto end = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
-    std::partial_sort(begin, end, candidates_.end(), more_typical);
-    while (kept < sorted) {
-      sum += candidates_[kept++].weight;
-      if (sum > enough) break;
-    }
-    if (sum > enough) break;
+// With p = exp(x) / sum, x = logit - max: the surprise is ln sum - x, the entropy ln sum - (sum of p x).
+void Sampler::keep_typical(double sum, double weighted) {
+  keep_mass({.max = scan_.max(),
+             .centre = weighted / sum,
+             .enough = static_cast<double>(options_.typical_p) * sum,
+             .inclusive = false},
+            candidates_, scratch_);
+}
+
+// The same, and keep_top_p, for all the vocabulary but what min_p drops: candidates are taken from within a distance of
+// the centre, which grows until they are enough. Returns the sum of weights that is kept.
+double Sampler::keep_nearest(const MassCut& cut, double least) {
+  for (double reach = 4; reach <= 1024; reach *= 2) {
+    const double slack = reach * 1e-9;  // rounding drops none that the key counts as within reach
+    scan_.within(std::max(least, cut.centre - reach - slack), cut.centre + reach + slack, candidates_);
+    exponentiate(candidates_, cut.max, 1.0);
+    double sum = 0;
+    for (const Candidate& c : candidates_) sum += cut.key(c) <= reach ? c.weight : 0.0;
+    if (cut.reached(sum)) return keep_mass(cut, candidates_, scratch_);
   }
-  candidates_.resize(kept);
-  std::sort(candidates_.begin(), candidates_.end(), likelier);
+  scan_.within(least, 0, candidates_);
+  exponentiate(candidates_, cut.max, 1.0);
+  return keep_mass(cut, candidates_, scratch_);
 }
 
 // Nucleus sampling: the likeliest candidates, up to and with the one at which their probability reaches top_p.
 // Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2019, section 3.1.
 void Sampler::keep_top_p(double total) {
   const double enough = static_cast<double>(options_.top_p) * total;
-  double sum = 0;
-  for (size_t i = 0; i < candidates_.size(); ++i) {
-    sum += candidates_[i].weight;
-    if (sum >= enough) {
-      candidates_.resize(i + 1);
-      return;
-    }
-  }
+  keep_mass({.max = scan_.max(), .centre = 0, .enough = enough, .inclusive = true}, candidates_, scratch_);
 }
 
 // Keeps p >= min_p * p_max, that is logit >= max + ln min_p. Source: Nguyen et al., "Turning Up the Heat: Min-p
 // Sampling", 2024, section 3.
 void Sampler::keep_min_p() {
-  const double least = static_cast<double>(candidates_.front().logit) + det_log(static_cast<double>(options_.min_p));
-  const auto end = std::partition_point(candidates_.begin(), candidates_.end(),
-                                        [&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
-  candidates_.erase(end, candidates_.end());
+  float max = kNegativeInfinity;  // not scan_.max(): typical_p may have dropped the likeliest
+  for (const Candidate& c : candidates_) max = std::max(max, c.logit);
+  const double least = det_log(static_cast<double>(options_.min_p));
+  std::erase_if(candidates_, [&](const Candidate& c) { return static_cast<double>(c.logit) - max < least; });
 }
 
-// Fills candidates_ from scan_ by top_k, typical_p, top_p and min_p; weights are exp(logit - max).
-void Sampler::narrow() {
-  const bool takes_all = options_.top_k <= 0 || static_cast<size_t>(options_.top_k) >= scan_.logits().size();
-  const bool typical = options_.typical_p < 1;
-  const bool prefix = options_.top_p < 1 || options_.min_p > 0;
-  const double max = scan_.max();
-  if (takes_all && !typical && !prefix) {
-    scan_.all(candidates_);
-    return;  // apply_temperature sets the weights
-  }
-  double total = 0;
-  if (takes_all && !typical) {
-    // top_p and min_p keep a prefix of the order: take the likeliest, more of them until the prefix ends inside.
-    const double least = options_.min_p > 0 ? max + det_log(static_cast<double>(options_.min_p)) : -INFINITY;
-    total = options_.top_p < 1 ? scan_.exp_sum() : INFINITY;
-    for (size_t k = 256;; k *= 8) {
-      scan_.top(k, candidates_);
-      exponentiate(candidates_, max, 1.0);
-      if (candidates_.size() < k || static_cast<double>(candidates_.back().logit) < least) break;
-      if (sum_weights(candidates_) >= static_cast<double>(options_.top_p) * total) break;
-    }
-  } else {
-    takes_all ? scan_.all(candidates_) : scan_.top(static_cast<size_t>(options_.top_k), candidates_);
-    exponentiate(candidates_, max, 1.0);
-    total = sum_weights(candidates_);
-  }
-  if (typical) {
-    keep_typical(total);
+// Of the likeliest top_k.
+void Sampler::narrow_top_k() {
+  scan_.top(static_cast<size_t>(options_.top_k), candidates_);
+  exponentiate(candidates_, scan_.max(), 1.0);
+  double total = sum_weights(candidates_);
+  if (options_.typical_p < 1) {
+    double weighted = 0;
+    for (const Candidate& c : candidates_) weighted += c.weight * (static_cast<double>(c.logit) - scan_.max());
+    keep_typical(total, weighted);
     total = sum_weights(candidates_);
   }
   if (options_.top_p < 1) keep_top_p(total);
   if (options_.min_p > 0) keep_min_p();
+}
+
+// Of the whole vocabulary: only what may be kept is looked at, where the stages allow.
+void Sampler::narrow_all() {
+  const double max = scan_.max();
+  const double least = options_.min_p > 0 ? det_log(static_cast<double>(options_.min_p)) : -INFINITY;
+  const double top_p = static_cast<double>(options_.top_p);
+  if (options_.typical_p < 1) {
+    const auto [sum, weighted] = scan_.moments();
+    const double enough = static_cast<double>(options_.typical_p) * sum;
+    keep_nearest({.max = max, .centre = weighted / sum, .enough = enough, .inclusive = false}, -INFINITY);
+    if (options_.top_p < 1) keep_top_p(sum_weights(candidates_));
+    if (options_.min_p > 0) keep_min_p();
+  } else if (options_.top_p < 1) {
+    // What is enough by the lower bound of the total, and by the upper one too, is what the total itself gives. The few
+    // likely tokens, most of the total, are summed exactly, so that the bounds are close.
+    constexpr float kLikely = -8;
+    scan_.from(kLikely, candidates_);
+    exponentiate(candidates_, max, 1.0);
+    const double head = sum_weights(candidates_);
+    const auto [low, high] = scan_.exp_sum_bounds(kLikely);
+    MassCut cut{.max = max, .centre = 0, .enough = top_p * (head + low), .inclusive = true};
+    if (keep_nearest(cut, least) < top_p * (head + high)) {
+      cut.enough = top_p * scan_.exp_sum();
+      keep_nearest(cut, least);
+    }
+  } else {
+    scan_.within(least, 0, candidates_);
+  }
+  if (candidates_.size() <= kSorted) std::sort(candidates_.begin(), candidates_.end(), likelier);
 }
 
 void Sampler::apply_temperature() {
@@ -217,7 +228,8 @@ void Sampler::apply_temperature() {
   for (Candidate& c : candidates_) c.weight /= total;
 }
 
-Result<std::span<const Candidate>> Sampler::distribution(std::span<const float> logits, TokenMask mask) {
+// Checks the arguments and scans the logits, as the mask, the biases and the penalties leave them.
+Status Sampler::scan(std::span<const float> logits, TokenMask mask) {
   if (logits.size() != context_.n_vocab) {
     return fail_f(ErrorCode::kInvalidArgument, "{} logits for a vocabulary of {}", logits.size(), context_.n_vocab);
   }
@@ -230,21 +242,29 @@ Result<std::span<const Candidate>> Sampler::distribution(std::span<const float> 
     edit_logits(mask);
     logits = edited_;
   }
-  QUERN_CHECK_OK(scan_.scan(logits));
+  return scan_.scan(logits);
+}
+
+Result<std::span<const Candidate>> Sampler::distribution(std::span<const float> logits, TokenMask mask) {
+  QUERN_CHECK_OK(scan(logits, mask));
   if (options_.temperature == 0) {
     candidates_.assign(1, {scan_.argmax(), scan_.max(), 1.0});
   } else {
-    narrow();
+    takes_all() ? narrow_all() : narrow_top_k();
     apply_temperature();
   }
   return std::span<const Candidate>(candidates_);
 }
 
-Result<SampledToken> Sampler::sample(std::span<const float> logits, uint64_t position, TokenMask mask) {
+// The candidate at which the running sum passes u. Rounding may leave the whole sum below u: then the last that is
+// possible at all.
+Result<LogitScan::Drawn> Sampler::draw(std::span<const float> logits, double u, TokenMask mask) {
+  const bool narrows = !takes_all() || options_.typical_p < 1 || options_.top_p < 1 || options_.min_p > 0;
+  if (options_.temperature > 0 && !narrows) {
+    QUERN_CHECK_OK(scan(logits, mask));
+    return scan_.draw(1.0 / static_cast<double>(options_.temperature), u);
+  }
   QUERN_TRY(const auto candidates, distribution(logits, mask));
-  // The candidate at which the running sum passes u. Rounding may leave the whole sum below u: then the last that is
-  // possible at all.
-  const double u = sampling_uniform(options_.seed, context_.sample_index, position);
   const Candidate* chosen = nullptr;
   double sum = 0;
   for (const Candidate& c : candidates) {
@@ -253,7 +273,13 @@ Result<SampledToken> Sampler::sample(std::span<const float> logits, uint64_t pos
     sum += c.weight;
     if (sum > u) break;
   }
-  SampledToken token{.id = chosen->id, .probability = chosen->weight, .logprob = 0, .top = {}};
+  return LogitScan::Drawn{chosen->id, chosen->weight};
+}
+
+Result<SampledToken> Sampler::sample(std::span<const float> logits, uint64_t position, TokenMask mask) {
+  const double u = sampling_uniform(options_.seed, context_.sample_index, position);
+  QUERN_TRY(const LogitScan::Drawn drawn, draw(logits, u, mask));
+  SampledToken token{.id = drawn.id, .probability = drawn.probability, .logprob = 0, .top = {}};
   if (options_.logprobs < 0) return token;
   LogitScan* own = &scan_;
   if (scan_.logits().data() != logits.data()) {

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "sample/dry.h"
+#include "sample/keep_mass.h"
 #include "sample/logit_scan.h"
 #include "sample/options.h"
 #include "sample/token_counts.h"
@@ -48,19 +49,27 @@ class Sampler {
   // random number. Fails on logits that are NaN or +infinity, on a mask too short, and when no token is allowed.
   Result<SampledToken> sample(std::span<const float> logits, uint64_t position, TokenMask mask = {});
 
-  // The distribution that sample() draws from: candidates with weights that sum to 1, likeliest first, or by id when
-  // no stage narrows it. For speculative acceptance. Valid until the next call.
+  // The distribution that sample() draws from: candidates with weights that sum to 1, likeliest first, but by id where
+  // top_k is off and more than kSorted are left. For speculative acceptance. Valid until the next call.
   Result<std::span<const Candidate>> distribution(std::span<const float> logits, TokenMask mask = {});
 
   [[nodiscard]] const SamplingOptions& options() const { return options_; }
 
  private:
+  static constexpr size_t kSorted = 4096;
+
   Sampler(SamplingOptions options, Context context);
 
+  [[nodiscard]] bool takes_all() const;
   [[nodiscard]] bool edits_logits(TokenMask mask) const;
   void edit_logits(TokenMask mask);
-  void narrow();
-  void keep_typical(double total);
+  Status scan(std::span<const float> logits, TokenMask mask);
+  Result<LogitScan::Drawn> draw(std::span<const float> logits, double u, TokenMask mask);
+  // Each fills candidates_ from scan_ by typical_p, top_p and min_p; top_k before them or not at all.
+  void narrow_top_k();
+  void narrow_all();
+  double keep_nearest(const MassCut& cut, double least);
+  void keep_typical(double sum, double weighted);
   void keep_top_p(double total);
   void keep_min_p();
   void apply_temperature();

@@ -459,6 +459,89 @@ TEST(Sampler, LogprobsAreThoseOfTheModel) {
   EXPECT_FALSE(log_probs(z, 4, -1).has_value());
 }
 
+// Vocabularies beyond the small ones above: the windows and buckets of narrow_all, ties and flat logits among them.
+TEST(Sampler, EqualsTheReferenceOnLargeVocabularies) {
+  SplitMix64 rng(12);
+  for (int round = 0; round < 24; ++round) {
+    SamplingOptions o = neutral();
+    const float wanted[] = {0.3f, 0.9f, 0.999f};
+    (round % 2 ? o.typical_p : o.top_p) = wanted[rng.next() % 3];
+    if (round % 3 == 0) o.min_p = 0.01f;
+    const float scales[] = {0.001f, 0.5f, 8};
+    std::vector<float> z = random_logits(20001, rng.next(), scales[rng.next() % 3]);
+    if (round % 4 == 0) {
+      for (float& x : z) x = std::round(x * 4) / 4;  // some tens of values, each of many tokens
+    }
+    Sampler s = make_sampler(o, z.size());
+    expect_same(distribution_of(s, z), reference(o, z), "round " + std::to_string(round));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Sampler, TheOrderOfTheDistributionIsAsDocumented) {
+  SamplingOptions o = neutral();
+  const auto ordered = [&](float top_p, auto before) {
+    o.top_p = top_p;
+    Sampler s = make_sampler(o, 20000);
+    const auto d = s.distribution(random_logits(20000, 5, 0.5f));
+    return std::is_sorted(d->begin(), d->end(), before);
+  };
+  EXPECT_TRUE(ordered(0.1f, likelier));
+  EXPECT_TRUE(ordered(0.9f, [](const Candidate& a, const Candidate& b) { return a.id < b.id; }));
+}
+
+// A vocabulary that nothing narrows is drawn from without a list of candidates: the same token as from the list.
+TEST(Sampler, ADrawFromAllIsTheDistributionsOwn) {
+  SamplingOptions o = neutral();
+  o.temperature = 1.3f;
+  for (size_t n : {1u, 63u, 64u, 65u, 1000u}) {
+    std::vector<float> z = random_logits(n, n);
+    for (size_t i = 1; i < n; i += 3) z[i] = kForbidden;
+    Sampler s = make_sampler(o, n);
+    const std::map<int32_t, double> want = distribution_of(s, z);
+    for (uint64_t position = 0; position < 200; ++position) {
+      const auto token = s.sample(z, position);
+      double below = 0;
+      for (const auto& [id, p] : want) below += id < token->id ? p : 0.0;
+      const double u = sampling_uniform(o.seed, 0, position);
+      ASSERT_NEAR(token->probability, want.at(token->id), 1e-14);
+      ASSERT_LE(below, u + 1e-12);
+      ASSERT_GE(below + token->probability, u - 1e-12);
+    }
+  }
+}
+
+TEST(LogitScan, TheSumLiesWithinItsBounds) {
+  for (uint64_t round = 0; round < 60; ++round) {
+    const float scales[] = {0.01f, 1, 10, 60, 1e6f};
+    std::vector<float> z = random_logits(1 + 331 * round, round, scales[round % 5]);
+    if (round % 7 == 0) z.front() = kForbidden;
+    if (round % 4 == 0) z.back() += 1000;
+    LogitScan scan;
+    if (!scan.scan(z)) continue;
+    std::vector<Candidate> head;
+    for (float below : {1.0f, 0.0f, -3.5f, -8.0f}) {
+      const auto [low, high] = scan.exp_sum_bounds(below);
+      scan.from(below, head);
+      double rest = scan.exp_sum();
+      for (const Candidate& c : head) rest -= std::exp(static_cast<double>(c.logit) - static_cast<double>(scan.max()));
+      EXPECT_LT(low, rest) << round << " below " << below;
+      EXPECT_GT(high, rest) << round << " below " << below;
+      EXPECT_LT(high - low, 2e-5 * high + 1e-7) << round;
+      // Not by luck: the middle is as near as half of what is allowed.
+      EXPECT_NEAR((low + high) / 2, rest, 4e-6 * rest + 1e-8) << round << " below " << below;
+    }
+  }
+}
+
+TEST(LogitScan, MomentsAreThoseOfTheTerms) {
+  const std::vector<float> z = {1, 3, kForbidden, -1};
+  LogitScan scan;
+  ASSERT_TRUE(scan.scan(z).has_value());
+  EXPECT_NEAR(scan.moments().sum, 1 + std::exp(-2.0) + std::exp(-4.0), 1e-15);
+  EXPECT_NEAR(scan.moments().weighted, -2 * std::exp(-2.0) - 4 * std::exp(-4.0), 1e-15);
+}
+
 TEST(LogitScan, TopEqualsASort) {
   SplitMix64 rng(17);
   LogitScan scan;

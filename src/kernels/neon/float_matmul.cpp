@@ -8,12 +8,25 @@ namespace quern::neon {
 
 namespace {
 
+// One column of a group: four vectors of four rows.
 template <TensorType Type>
-inline float32x4_t load_column(const std::byte* w) {
-  if constexpr (Type == TensorType::kF32) return vreinterpretq_f32_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(w)));
-  const uint16x4_t h = vreinterpret_u16_u8(vld1_u8(reinterpret_cast<const uint8_t*>(w)));
-  if constexpr (Type == TensorType::kF16) return vcvt_f32_f16(vreinterpret_f16_u16(h));
-  return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(h), 16));
+inline void load_column(const std::byte* w, float32x4_t* column) {
+  for (size_t i = 0; i < 2; ++i) {
+    if constexpr (Type == TensorType::kF32) {
+      const auto* p = reinterpret_cast<const uint8_t*>(w + 32 * i);
+      column[2 * i] = vreinterpretq_f32_u8(vld1q_u8(p));
+      column[2 * i + 1] = vreinterpretq_f32_u8(vld1q_u8(p + 16));
+    } else {
+      const uint16x8_t h = vreinterpretq_u16_u8(vld1q_u8(reinterpret_cast<const uint8_t*>(w + 16 * i)));
+      if constexpr (Type == TensorType::kF16) {
+        column[2 * i] = vcvt_f32_f16(vget_low_f16(vreinterpretq_f16_u16(h)));
+        column[2 * i + 1] = vcvt_high_f32_f16(vreinterpretq_f16_u16(h));
+      } else {
+        column[2 * i] = vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h), 16));
+        column[2 * i + 1] = vreinterpretq_f32_u32(vshll_high_n_u16(h, 16));
+      }
+    }
+  }
 }
 
 inline void store_row(float* y, float32x4_t v, size_t rows_left) {
@@ -21,6 +34,21 @@ inline void store_row(float* y, float32x4_t v, size_t rows_left) {
   float lanes[4];
   vst1q_f32(lanes, v);
   for (size_t r = 0; r < rows_left; ++r) y[r] = lanes[r];
+}
+
+// acc[4 * g + i][t] += column i of group g * lane J of x[t].
+template <TensorType Type, size_t G, size_t T, int J>
+inline void add_column(const std::byte* w, size_t group_bytes, const float32x4_t* x, float32x4_t (*acc)[T]) {
+#pragma GCC unroll 4
+  for (size_t g = 0; g < G; ++g) {
+    float32x4_t column[4];
+    load_column<Type>(w + g * group_bytes, column);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; ++i) {
+#pragma GCC unroll 4
+      for (size_t t = 0; t < T; ++t) acc[4 * g + i][t] = vfmaq_laneq_f32(acc[4 * g + i][t], column[i], x[t], J);
+    }
+  }
 }
 
 // G groups x T tokens: sixteen accumulators, enough independent chains to hide the latency of fma.
@@ -32,15 +60,19 @@ void tile(const std::byte* w, size_t group_bytes, size_t cols, const float* x, f
   for (auto& quarter : acc) {
     for (auto& v : quarter) v = vdupq_n_f32(0.0f);
   }
-  for (size_t k = 0; k < cols; ++k, w += kGroupRows * kElement) {
-    float xk[T];
-    for (size_t t = 0; t < T; ++t) xk[t] = x[t * cols + k];
-#pragma GCC unroll 16
-    for (size_t i = 0; i < 4 * G; ++i) {
-      const float32x4_t column = load_column<Type>(w + i / 4 * group_bytes + i % 4 * 4 * kElement);
-#pragma GCC unroll 4
-      for (size_t t = 0; t < T; ++t) acc[i][t] = vfmaq_n_f32(acc[i][t], column, xk[t]);
-    }
+  size_t k = 0;
+  for (; k + 4 <= cols; k += 4, w += 4 * kGroupRows * kElement) {
+    float32x4_t four[T];  // elements of a token: one load, multiplied by lane
+    for (size_t t = 0; t < T; ++t) four[t] = vld1q_f32(x + t * cols + k);
+    add_column<Type, G, T, 0>(w, group_bytes, four, acc);
+    add_column<Type, G, T, 1>(w + kGroupRows * kElement, group_bytes, four, acc);
+    add_column<Type, G, T, 2>(w + 2 * kGroupRows * kElement, group_bytes, four, acc);
+    add_column<Type, G, T, 3>(w + 3 * kGroupRows * kElement, group_bytes, four, acc);
+  }
+  for (; k < cols; ++k, w += kGroupRows * kElement) {
+    float32x4_t one[T];
+    for (size_t t = 0; t < T; ++t) one[t] = vdupq_n_f32(x[t * cols + k]);
+    add_column<Type, G, T, 0>(w, group_bytes, one, acc);
   }
   for (size_t i = 0; i < 4 * G && 4 * i < rows_left; ++i) {
     for (size_t t = 0; t < T; ++t) store_row(y + t * y_stride + 4 * i, acc[i][t], rows_left - 4 * i);
