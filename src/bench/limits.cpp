@@ -6,13 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "base/aligned.h"
 #include "base/checked.h"
 #include "base/clock.h"
 #include "os/cpu_model.h"
 #include "os/atomic_file.h"
 #include "os/env.h"
 #include "os/file.h"
+#include "os/huge_memory.h"
 #include "os/memory.h"
 #include "os/paths.h"
 #include "os/small_file.h"
@@ -56,8 +56,10 @@ uint64_t read_unit(const uint64_t* words) {
 }
 
 Result<double> read_bandwidth(ThreadPool& pool) {
-  AlignedBuffer buffer(buffer_bytes());
-  if (buffer.size() < kReadUnit) return fail(ErrorCode::kResource, "no memory to measure its bandwidth with");
+  // In huge pages where the system has them, as weights are.
+  const size_t bytes = buffer_bytes();
+  if (bytes < kReadUnit) return fail(ErrorCode::kResource, "no memory to measure its bandwidth with");
+  QUERN_TRY(const HugeMemory buffer, HugeMemory::anonymous(bytes));
   const size_t units = buffer.size() / kReadUnit;
   pool.parallel(units, [&](size_t unit, unsigned) { std::memset(buffer.data() + unit * kReadUnit, 1, kReadUnit); });
   std::atomic<uint64_t> sink{0};  // what is never used is never read

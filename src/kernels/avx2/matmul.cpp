@@ -212,6 +212,7 @@ inline void block(const Codes& k, const Scales& s, const std::byte* x, __m256* a
   if constexpr (signed_codes<S>()) {
     for (int c = 0; c < 8; ++c) magnitude[c] = _mm256_abs_epi8(k.c[c]);
   }
+#pragma GCC unroll 4
   for (int t = 0; t < T; ++t) {
     const std::byte* q = x + 32 * t;
     const __m256 xd = broadcast_f32(scale + 4 * t);
