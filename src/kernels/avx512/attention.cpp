@@ -122,21 +122,27 @@ void weigh(const AttentionPageArgs& a, size_t first, size_t dim, size_t begin, s
            const float* alpha) {
   __m512 acc[Q][V];
   float* out = a.out + first * a.head_dim + dim;
+#pragma GCC unroll 6
   for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) {
       acc[i][v] = _mm512_mul_ps(load_lanes<Mask>(out + i * a.head_dim + 16 * v), _mm512_set1_ps(alpha[i]));
     }
   }
   for (size_t p = begin; p < end; ++p) {
     __m512 value[V];
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) value[v] = load_lanes<Mask>(a.values + p * a.head_dim + dim + 16 * v);
 #pragma GCC unroll 6
     for (size_t i = 0; i < Q; ++i) {
       const __m512 weight = _mm512_set1_ps(s[i * kPagePositions + p]);
+#pragma GCC unroll 4
       for (size_t v = 0; v < V; ++v) acc[i][v] = _mm512_fmadd_ps(weight, value[v], acc[i][v]);
     }
   }
+#pragma GCC unroll 6
   for (size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 4
     for (size_t v = 0; v < V; ++v) store_lanes<Mask>(out + i * a.head_dim + 16 * v, acc[i][v]);
   }
 }
