@@ -86,7 +86,7 @@ void CpuBackend::attend(const AttentionArgs& a, const AttentionTile& tile, size_
         std::fill_n(begin + t * tile.group, tile.group, static_cast<uint8_t>(from));
         std::fill_n(end + t * tile.group, tile.group, static_cast<uint8_t>(to));
       }
-      const size_t at = tile.sequence->pages[p] * a.kv.page_elements() + tile.kv_head * head_elements;
+      const size_t at = tile.sequence->pages[p] * a.kv.page_stride + tile.kv_head * head_elements;
       page.keys = a.kv.keys + at;
       page.values = a.kv.values + at;
       kernels_.attention_page(page);
@@ -203,8 +203,8 @@ void CpuBackend::store_kv(const KvLayer& kv, std::span<const SequenceSpan> seque
       page += first_page;
       const size_t begin = std::max(s.first_position, page * kPagePositions);
       const size_t end = std::min(s.first_position + s.n_tokens, (page + 1) * kPagePositions);
-      uint16_t* keys = kv.keys + s.pages[page] * kv.page_elements();
-      uint16_t* values = kv.values + s.pages[page] * kv.page_elements();
+      uint16_t* keys = kv.keys + s.pages[page] * kv.page_stride;
+      uint16_t* values = kv.values + s.pages[page] * kv.page_stride;
       uint16_t half[512];
       for (size_t pos = begin; pos < end; ++pos) {
         const size_t row = s.first_token + pos - s.first_position, lane = pos % kPagePositions;

@@ -14,13 +14,22 @@ namespace {
 // Below this many elements an operation stays on the calling thread: waking others costs about as much (2 us).
 constexpr size_t kSmallWork = 8192;
 
+// Buffers of at least kLargeBuffer begin at a huge page and ask for such: at depth, attention walks the whole KV cache
+// once a token, and with pages of 4 KB it waits for the TLB as much as for memory.
+constexpr size_t kHugePage = size_t{2} << 20, kLargeBuffer = 4 * kHugePage;
+
 class MappedBuffer final : public Buffer {
  public:
-  MappedBuffer(void* p, size_t n) {
-    data = p;
+  // `mapping` holds `n` bytes at `offset`.
+  MappedBuffer(void* mapping, size_t mapped, size_t offset, size_t n) : mapping_(mapping), mapped_(mapped) {
+    data = static_cast<std::byte*>(mapping) + offset;
     bytes = n;
   }
-  ~MappedBuffer() override { ::munmap(data, bytes); }
+  ~MappedBuffer() override { ::munmap(mapping_, mapped_); }
+
+ private:
+  void* mapping_;
+  size_t mapped_;
 };
 
 }  // namespace
@@ -63,9 +72,16 @@ Result<std::unique_ptr<Matrix>> CpuBackend::make_matrix(const TensorSource& s) {
 
 Result<std::unique_ptr<Buffer>> CpuBackend::make_buffer(size_t bytes) {
   const size_t n = std::max<size_t>(bytes, 1);
-  void* p = ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const bool large = n >= kLargeBuffer && n <= SIZE_MAX - kHugePage;
+  const size_t mapped = large ? n + kHugePage : n;
+  void* p = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return fail_f(ErrorCode::kResource, "no address space for a buffer of {} bytes", bytes);
-  return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(p, n));
+  const size_t past = reinterpret_cast<uintptr_t>(p) % kHugePage;
+  const size_t offset = large && past != 0 ? kHugePage - past : 0;
+#ifdef MADV_HUGEPAGE
+  if (large) ::madvise(static_cast<std::byte*>(p) + offset, n, MADV_HUGEPAGE);  // a wish: systems without it go on
+#endif
+  return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(p, mapped, offset, n));
 }
 
 Result<std::unique_ptr<Buffer>> CpuBackend::make_floats(const TensorSource& s) {
@@ -211,9 +227,9 @@ void CpuBackend::gather_rows(const float* x, std::span<const uint32_t> rows, siz
 }
 
 void CpuBackend::copy_page(const KvLayer& kv, uint32_t from, uint32_t to) {
-  const size_t n = kv.page_elements();
-  std::memcpy(kv.keys + to * n, kv.keys + from * n, n * sizeof(uint16_t));
-  std::memcpy(kv.values + to * n, kv.values + from * n, n * sizeof(uint16_t));
+  const size_t bytes = kv.page_elements() * sizeof(uint16_t), stride = kv.page_stride;
+  std::memcpy(kv.keys + to * stride, kv.keys + from * stride, bytes);
+  std::memcpy(kv.values + to * stride, kv.values + from * stride, bytes);
 }
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
