@@ -55,12 +55,14 @@ struct SequenceSpan {
   std::span<const uint32_t> pages;  // page i holds positions [64 i, 64 i + 64)
 };
 
-// Keys and values of one layer: page p begins at p * page_elements. Keys [n_kv_heads][head_dim][64], values
-// [n_kv_heads][64][head_dim], both f16.
+// Keys and values of one layer, f16: those of page p begin at p * page_stride. Keys [n_kv_heads][head_dim][64], values
+// [n_kv_heads][64][head_dim].
 struct KvLayer {
   uint16_t* keys = nullptr;
   uint16_t* values = nullptr;
   size_t n_kv_heads = 0, head_dim = 0;
+  size_t page_stride = 0;  // elements, at least page_elements()
+  // Of the keys of one page, and of its values.
   [[nodiscard]] size_t page_elements() const;
 };
 

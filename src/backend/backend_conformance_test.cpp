@@ -180,8 +180,9 @@ TEST_P(Conformance, Rope) {
 TEST_P(Conformance, AttentionOverPages) {
   const size_t heads = 6, kv_heads = 2, dim = 24, n_pages = 12;
   KvLayer kv{.n_kv_heads = kv_heads, .head_dim = dim};
-  const auto k_buffer = backend_->make_buffer(n_pages * kv.page_elements() * 2);
-  const auto v_buffer = backend_->make_buffer(n_pages * kv.page_elements() * 2);
+  kv.page_stride = kv.page_elements() + 40;
+  const auto k_buffer = backend_->make_buffer(n_pages * kv.page_stride * 2);
+  const auto v_buffer = backend_->make_buffer(n_pages * kv.page_stride * 2);
   ASSERT_TRUE(k_buffer.has_value() && v_buffer.has_value());
   kv.keys = static_cast<uint16_t*>((*k_buffer)->data);
   kv.values = static_cast<uint16_t*>((*v_buffer)->data);

@@ -150,6 +150,7 @@ class KernelBench {
       std::fill(out.begin(), out.end(), 0.0f);
       for (size_t p = 0; p < pages; ++p) {
         const uint16_t* page = halves + p * 2 * kPageElements;
+        const uint16_t* next = p + 1 < pages ? page + 2 * kPageElements : nullptr;
         kernels_.attention_page({.q = q.data(),
                                  .keys = page,
                                  .values = page + kPageElements,
@@ -160,7 +161,9 @@ class KernelBench {
                                  .max = max.data(),
                                  .sum = sum.data(),
                                  .out = out.data(),
-                                 .scratch = scratch.data()});
+                                 .scratch = scratch.data(),
+                                 .next_keys = next,
+                                 .next_values = next != nullptr ? next + kPageElements : nullptr});
       }
     });
     report({.kernel = "attention_page", .format = {}, .rows = n_queries, .bound = bound},

@@ -63,6 +63,9 @@ struct AttentionPageArgs {
   float* sum;            // [n_queries] running sum of exponentials
   float* out;            // [n_queries][head_dim] running weighted sum of values
   float* scratch;        // attention_scratch_floats(head_dim)
+  // The page that the caller will pass next: kernels fetch it into the cache meanwhile. nullptr: not known.
+  const uint16_t* next_keys = nullptr;
+  const uint16_t* next_values = nullptr;
 };
 constexpr size_t attention_scratch_floats(size_t head_dim) {
   return 2 * head_dim * kPagePositions + 8 * kPagePositions;

@@ -310,6 +310,10 @@ AttentionState run_attention(const KernelTable& k, size_t n, size_t dim) {
                            .sum = total.sum.data(),
                            .out = total.out.data(),
                            .scratch = scratch.data()};
+    if (page == 0) {  // fetching ahead changes nothing
+      args.next_keys = args.keys + 64 * dim;
+      args.next_values = args.values + 64 * dim;
+    }
     k.attention_page(args);
     args.max = segment.max.data(), args.sum = segment.sum.data(), args.out = segment.out.data();
     k.attention_page(args);

@@ -1,7 +1,8 @@
 // KvStore: the memory behind the pages: keys and values of every layer, float16.
 //
-// Page p of a layer holds 64 positions (backend.h, KvLayer). Memory is address space at first and becomes resident page
-// by page as it is written. Owned by the runner, used by its thread.
+// Page p of a layer holds 64 positions (backend.h, KvLayer); the pages p of all layers lie together, so that what is
+// used of the cache is one run of memory, however large the context may grow. Memory is address space at first and
+// becomes resident as it is written. Owned by the runner, used by its thread.
 #pragma once
 
 #include <memory>
@@ -34,7 +35,7 @@ class KvStore {
   Backend* backend_;
   KvShape shape_;
   PagePool pool_;
-  std::vector<std::unique_ptr<Buffer>> buffers_;
+  std::unique_ptr<Buffer> buffer_;
   std::vector<KvLayer> layers_;
 };
 

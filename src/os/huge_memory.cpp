@@ -38,6 +38,10 @@ Result<HugeMemory> HugeMemory::anonymous(size_t bytes) {
   return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+Result<HugeMemory> HugeMemory::reserved(size_t bytes) {
+  return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+
 Result<HugeMemory> HugeMemory::of_file(const File& file, size_t bytes) {
   return map(bytes, PROT_READ, MAP_SHARED, file.fd_);
 }

@@ -19,6 +19,8 @@ class HugeMemory {
   HugeMemory() = default;
   // Zeroed memory of this process. kResource when there is none.
   static Result<HugeMemory> anonymous(size_t bytes);
+  // The same, of which far less may ever be used than is asked for: more than the system has is no reason to refuse.
+  static Result<HugeMemory> reserved(size_t bytes);
   // The first `bytes` of a file, read-only and shared with every process that maps it. The file may be shorter, and
   // grow: what lies beyond its end must not be touched. It may be closed, renamed or removed meanwhile.
   static Result<HugeMemory> of_file(const File& file, size_t bytes);

@@ -23,6 +23,17 @@ size_t CpuBackend::AttentionTile::segment_begin() const {
 size_t CpuBackend::AttentionTile::segment_end() const {
   return div_up(end_position, kSegmentPositions);
 }
+size_t CpuBackend::AttentionTile::first_page(size_t segment) const {
+  return std::max(segment * kSegmentPages, first_position / kPagePositions);
+}
+size_t CpuBackend::AttentionTile::end_page(size_t segment) const {
+  return std::min((segment + 1) * kSegmentPages, div_up(end_position, kPagePositions));
+}
+
+CpuBackend::KvBlock CpuBackend::kv_block(const KvLayer& kv, const AttentionTile& tile, size_t page) {
+  const size_t at = tile.sequence->pages[page] * kv.page_stride + tile.kv_head * kv.head_dim * kPagePositions;
+  return {kv.keys + at, kv.values + at};
+}
 
 // max, sum: [n_queries], out: [n_queries][head_dim], all in one run of floats.
 struct CpuBackend::AttentionState {
@@ -47,36 +58,36 @@ void CpuBackend::gather_queries(const AttentionArgs& a, const AttentionTile& til
   }
 }
 
-// Segments [segment_begin, segment_end) of a tile, merged into `state` when there are several.
+// Segments [segment_begin, segment_end) of a tile, merged into `state` when there are several. `after` is what this
+// worker will probably read next.
 void CpuBackend::attend(const AttentionArgs& a, const AttentionTile& tile, size_t segment_begin, size_t segment_end,
-                        const float* q, AttentionState state, unsigned worker) {
+                        KvBlock after, AttentionState state, unsigned worker) {
   const size_t dim = a.kv.head_dim, n = tile.n_queries();
-  const size_t head_elements = dim * kPagePositions;
-  // After the queries and state of attention_whole: a second state and the kernel's scratch.
-  float* scratch = worker_scratch_[worker].data() + n * dim + AttentionState::floats(n, dim);
-  const AttentionState partial = AttentionState::at(scratch, n);
-  scratch += AttentionState::floats(n, dim);
+  float* q = worker_scratch_[worker].data();
+  gather_queries(a, tile, q);
+  // After the queries and the state of attention_whole: a second state and the kernel's scratch.
+  float* scratch = q + n * dim + AttentionState::floats(n, dim);
+  const bool single = segment_end - segment_begin == 1;
+  const AttentionState into = single ? state : AttentionState::at(scratch, n);
   uint8_t begin[kTileQueries * 2], end[kTileQueries * 2];
+  AttentionPageArgs page{.q = q,
+                         .keys = nullptr,
+                         .values = nullptr,
+                         .head_dim = dim,
+                         .n_queries = n,
+                         .begin = begin,
+                         .end = end,
+                         .max = into.max,
+                         .sum = into.sum,
+                         .out = into.out,
+                         .scratch = scratch + AttentionState::floats(n, dim)};
 
   const size_t pos0 = tile.sequence->first_position + tile.first;
+  const size_t last_page = tile.end_page(segment_end - 1) - 1;
+  KvBlock next = kv_block(a.kv, tile, tile.first_page(segment_begin));
   for (size_t s = segment_begin; s < segment_end; ++s) {
-    const bool single = segment_end - segment_begin == 1;
-    const AttentionState into = single ? state : partial;
     into.clear(n, dim);
-    AttentionPageArgs page{.q = q,
-                           .keys = nullptr,
-                           .values = nullptr,
-                           .head_dim = dim,
-                           .n_queries = n,
-                           .begin = begin,
-                           .end = end,
-                           .max = into.max,
-                           .sum = into.sum,
-                           .out = into.out,
-                           .scratch = scratch};
-    const size_t page_begin = std::max(s * kSegmentPages, tile.first_position / kPagePositions);
-    const size_t page_end = std::min((s + 1) * kSegmentPages, div_up(tile.end_position, kPagePositions));
-    for (size_t p = page_begin; p < page_end; ++p) {
+    for (size_t p = tile.first_page(s); p < tile.end_page(s); ++p) {
       const size_t base = p * kPagePositions;
       for (size_t t = 0; t < tile.n_tokens; ++t) {
         const size_t pos = pos0 + t;
@@ -86,9 +97,11 @@ void CpuBackend::attend(const AttentionArgs& a, const AttentionTile& tile, size_
         std::fill_n(begin + t * tile.group, tile.group, static_cast<uint8_t>(from));
         std::fill_n(end + t * tile.group, tile.group, static_cast<uint8_t>(to));
       }
-      const size_t at = tile.sequence->pages[p] * a.kv.page_elements() + tile.kv_head * head_elements;
-      page.keys = a.kv.keys + at;
-      page.values = a.kv.values + at;
+      page.keys = next.keys;
+      page.values = next.values;
+      next = p < last_page ? kv_block(a.kv, tile, p + 1) : after;
+      page.next_keys = next.keys;
+      page.next_values = next.values;
       kernels_.attention_page(page);
     }
     if (!single) kernels_.attention_merge(page, state.max, state.sum, state.out);
@@ -104,47 +117,45 @@ void CpuBackend::finish(const AttentionArgs& a, const AttentionTile& tile, const
   }
 }
 
-// Many tiles: each is one unit.
+// Many tiles: each is one unit. Units go to threads in turn as long as these are about equally fast, so a worker's next
+// one is probably that many further on.
 void CpuBackend::attention_whole(const AttentionArgs& a, std::span<const AttentionTile> tiles) {
-  const size_t dim = a.kv.head_dim;
+  const size_t dim = a.kv.head_dim, stride = pool_.active();
   pool_.parallel(tiles.size(), [&](size_t unit, unsigned worker) {
     const AttentionTile& tile = tiles[unit];
     const size_t n = tile.n_queries();
-    float* q = worker_scratch_[worker].data();
-    const AttentionState state = AttentionState::at(q + n * dim, n);
-    gather_queries(a, tile, q);
+    const AttentionState state = AttentionState::at(worker_scratch_[worker].data() + n * dim, n);
     state.clear(n, dim);
-    attend(a, tile, tile.segment_begin(), tile.segment_end(), q, state, worker);
+    const size_t later = unit + stride;
+    const KvBlock after = later < tiles.size()
+                              ? kv_block(a.kv, tiles[later], tiles[later].first_page(tiles[later].segment_begin()))
+                              : KvBlock{};
+    attend(a, tile, tile.segment_begin(), tile.segment_end(), after, state, worker);
     finish(a, tile, state);
   });
 }
 
 // Few tiles over long contexts: a unit is one segment of a tile; a second pass merges.
 void CpuBackend::attention_split(const AttentionArgs& a, std::span<const AttentionTile> tiles) {
-  const size_t dim = a.kv.head_dim;
-  size_t units = 0, floats = 0;
+  const size_t dim = a.kv.head_dim, stride = pool_.active();
+  segments_.clear();
+  size_t floats = 0;
   for (const AttentionTile& t : tiles) {
-    const size_t segments = t.segment_end() - t.segment_begin();
-    units += segments;
-    floats += segments * AttentionState::floats(t.n_queries(), dim);
+    for (size_t s = t.segment_begin(); s < t.segment_end(); ++s) {
+      segments_.push_back({&t, s, floats});
+      floats += AttentionState::floats(t.n_queries(), dim);
+    }
   }
   if (partials_.size() < floats) partials_.resize(floats);
-  pool_.parallel(units, [&](size_t unit, unsigned worker) {
-    float* at = partials_.data();
-    for (const AttentionTile& tile : tiles) {
-      const size_t segments = tile.segment_end() - tile.segment_begin();
-      const size_t n = tile.n_queries(), size = AttentionState::floats(n, dim);
-      if (unit >= segments) {
-        unit -= segments;
-        at += segments * size;
-        continue;
-      }
-      float* q = worker_scratch_[worker].data();
-      gather_queries(a, tile, q);
-      const size_t s = tile.segment_begin() + unit;
-      attend(a, tile, s, s + 1, q, AttentionState::at(at + unit * size, n), worker);
-      return;
+  pool_.parallel(segments_.size(), [&](size_t unit, unsigned worker) {
+    const AttentionSegment& s = segments_[unit];
+    KvBlock after;
+    if (unit + stride < segments_.size()) {
+      const AttentionSegment& later = segments_[unit + stride];
+      after = kv_block(a.kv, *later.tile, later.tile->first_page(later.index));
     }
+    const AttentionState state = AttentionState::at(partials_.data() + s.partial, s.tile->n_queries());
+    attend(a, *s.tile, s.index, s.index + 1, after, state, worker);
   });
   float* at = partials_.data();
   for (const AttentionTile& tile : tiles) {
@@ -203,8 +214,8 @@ void CpuBackend::store_kv(const KvLayer& kv, std::span<const SequenceSpan> seque
       page += first_page;
       const size_t begin = std::max(s.first_position, page * kPagePositions);
       const size_t end = std::min(s.first_position + s.n_tokens, (page + 1) * kPagePositions);
-      uint16_t* keys = kv.keys + s.pages[page] * kv.page_elements();
-      uint16_t* values = kv.values + s.pages[page] * kv.page_elements();
+      uint16_t* keys = kv.keys + s.pages[page] * kv.page_stride;
+      uint16_t* values = kv.values + s.pages[page] * kv.page_stride;
       uint16_t half[512];
       for (size_t pos = begin; pos < end; ++pos) {
         const size_t row = s.first_token + pos - s.first_position, lane = pos % kPagePositions;

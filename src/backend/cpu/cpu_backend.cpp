@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "os/cpu_model.h"
+#include "os/huge_memory.h"
 
 namespace quern {
 
@@ -29,6 +30,10 @@ void in_passes(MatmulFn matmul, const MatmulArgs& all, size_t tokens) {
   }
 }
 
+// Buffers of this size ask for huge pages: at depth, attention walks the whole KV cache once a token, and with pages of
+// 4 KB it waits for the TLB as much as for memory.
+constexpr size_t kLargeBuffer = 4 * kHugePage;
+
 class MappedBuffer final : public Buffer {
  public:
   MappedBuffer(void* p, size_t n) {
@@ -36,6 +41,17 @@ class MappedBuffer final : public Buffer {
     bytes = n;
   }
   ~MappedBuffer() override { ::munmap(data, bytes); }
+};
+
+class HugeBuffer final : public Buffer {
+ public:
+  HugeBuffer(HugeMemory memory, size_t n) : memory_(std::move(memory)) {
+    data = memory_.data();
+    bytes = n;
+  }
+
+ private:
+  HugeMemory memory_;
 };
 
 }  // namespace
@@ -61,6 +77,10 @@ BackendInfo CpuBackend::info() const {
 
 Result<std::unique_ptr<Buffer>> CpuBackend::make_buffer(size_t bytes) {
   const size_t n = std::max<size_t>(bytes, 1);
+  if (n >= kLargeBuffer) {
+    QUERN_TRY(HugeMemory memory, HugeMemory::reserved(n));
+    return std::unique_ptr<Buffer>(std::make_unique<HugeBuffer>(std::move(memory), n));
+  }
   void* p = ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return fail_f(ErrorCode::kResource, "no address space for a buffer of {} bytes", bytes);
   return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(p, n));
@@ -203,9 +223,9 @@ void CpuBackend::gather_rows(const float* x, std::span<const uint32_t> rows, siz
 }
 
 void CpuBackend::copy_page(const KvLayer& kv, uint32_t from, uint32_t to) {
-  const size_t n = kv.page_elements();
-  std::memcpy(kv.keys + to * n, kv.keys + from * n, n * sizeof(uint16_t));
-  std::memcpy(kv.values + to * n, kv.values + from * n, n * sizeof(uint16_t));
+  const size_t bytes = kv.page_elements() * sizeof(uint16_t), stride = kv.page_stride;
+  std::memcpy(kv.keys + to * stride, kv.keys + from * stride, bytes);
+  std::memcpy(kv.values + to * stride, kv.values + from * stride, bytes);
 }
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {

@@ -74,8 +74,20 @@ class CpuBackend final : public Backend {
     [[nodiscard]] size_t n_queries() const { return n_tokens * group; }
     [[nodiscard]] size_t segment_begin() const;
     [[nodiscard]] size_t segment_end() const;
+    [[nodiscard]] size_t first_page(size_t segment) const;
+    [[nodiscard]] size_t end_page(size_t segment) const;
   };
   struct AttentionState;  // their running softmax
+  struct AttentionSegment {
+    const AttentionTile* tile;
+    size_t index;
+    size_t partial;  // where its state begins in partials_
+  };
+  // The keys and values of one KV head in one page; null: none.
+  struct KvBlock {
+    const uint16_t* keys = nullptr;
+    const uint16_t* values = nullptr;
+  };
 
   // Runs fn(first, count) over [0, n) in chunks, on one thread when the work is small.
   template <class Fn>
@@ -89,8 +101,9 @@ class CpuBackend final : public Backend {
   void quantize_fine(const float* x, size_t n_tokens, size_t cols);
   void multiply(const LinearOutput& output, const float* x, size_t n_tokens, size_t group_begin, size_t group_end,
                 size_t tokens_at_a_time, unsigned worker);
+  static KvBlock kv_block(const KvLayer& kv, const AttentionTile& tile, size_t page);
   void attend(const AttentionArgs& args, const AttentionTile& tile, size_t segment_begin, size_t segment_end,
-              const float* q, AttentionState state, unsigned worker);
+              KvBlock after, AttentionState state, unsigned worker);
   void gather_queries(const AttentionArgs& args, const AttentionTile& tile, float* q);
   void finish(const AttentionArgs& args, const AttentionTile& tile, const AttentionState& state);
   void attention_whole(const AttentionArgs& args, std::span<const AttentionTile> tiles);
@@ -116,6 +129,7 @@ class CpuBackend final : public Backend {
   std::vector<std::vector<float>> worker_scratch_;
   std::vector<float> partials_;
   std::vector<AttentionTile> tiles_;
+  std::vector<AttentionSegment> segments_;
 };
 
 }  // namespace quern

@@ -113,15 +113,15 @@ class NullBackend final : public Backend {
     gathered_ = true;
   }
   void copy_page(const KvLayer& kv, uint32_t from, uint32_t to) override {
-    const size_t n = kv.page_elements();
-    std::memcpy(kv.keys + to * n, kv.keys + from * n, n * sizeof(uint16_t));
-    std::memcpy(kv.values + to * n, kv.values + from * n, n * sizeof(uint16_t));
+    const size_t bytes = kv.page_elements() * sizeof(uint16_t), stride = kv.page_stride;
+    std::memcpy(kv.keys + to * stride, kv.keys + from * stride, bytes);
+    std::memcpy(kv.values + to * stride, kv.values + from * stride, bytes);
   }
 
  private:
   static size_t slot(const KvLayer& kv, const SequenceSpan& s, size_t position) {
     const size_t page_positions = kv.page_elements() / (kv.n_kv_heads * kv.head_dim);
-    return s.pages[position / page_positions] * kv.page_elements() + position % page_positions;
+    return s.pages[position / page_positions] * kv.page_stride + position % page_positions;
   }
 
   // Of the batch at hand: a row's id, and what its last attention saw.

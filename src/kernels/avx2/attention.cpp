@@ -10,6 +10,17 @@ namespace {
 
 #include "kernels/generic/scalar.inc"
 
+// The page to fetch while this one is at work: that of the caller with the first queries, then, since to fetch what is
+// there costs less than to ask, the page itself. Into the second cache: the first holds the page at work.
+struct PageAhead {
+  const uint16_t* keys;
+  const uint16_t* values;
+};
+inline PageAhead page_ahead(const AttentionPageArgs& a, size_t first) {
+  if (first != 0 || a.next_keys == nullptr) return {a.keys, a.values};
+  return {a.next_keys, a.next_values};
+}
+
 inline __m256 load_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -71,7 +82,7 @@ inline float softmax_page(float* s, size_t begin, size_t end, float* max, float*
 
 // Scores of Q queries for the 8 * V positions from `first_position`.
 template <int Q, int V>
-void scores(const AttentionPageArgs& a, size_t first, size_t first_position, float* s) {
+void scores(const AttentionPageArgs& a, const uint16_t* next, size_t first, size_t first_position, float* s) {
   __m256 acc[Q][V];
   for (auto& row : acc) {
     for (auto& v : row) v = _mm256_setzero_ps();
@@ -79,6 +90,7 @@ void scores(const AttentionPageArgs& a, size_t first, size_t first_position, flo
   const float* q = a.q + first * a.head_dim;
   const uint16_t* k = a.keys + first_position;
   for (size_t d = 0; d < a.head_dim; ++d, k += kPagePositions) {
+    _mm_prefetch(next + d * kPagePositions + first_position, _MM_HINT_T1);
     __m256 key[V];
     for (size_t v = 0; v < V; ++v) key[v] = load_f16(k + 8 * v);
 #pragma GCC unroll 4
@@ -93,8 +105,8 @@ void scores(const AttentionPageArgs& a, size_t first, size_t first_position, flo
 }
 
 template <int Q, int V>
-void weigh(const AttentionPageArgs& a, size_t first, size_t dim, size_t begin, size_t end, const float* s,
-           const float* alpha) {
+void weigh(const AttentionPageArgs& a, const uint16_t* next, size_t first, size_t dim, size_t begin, size_t end,
+           const float* s, const float* alpha) {
   __m256 acc[Q][V];
   float* out = a.out + first * a.head_dim + dim;
   for (size_t i = 0; i < Q; ++i) {
@@ -103,6 +115,7 @@ void weigh(const AttentionPageArgs& a, size_t first, size_t dim, size_t begin, s
     }
   }
   for (size_t p = begin; p < end; ++p) {
+    if constexpr (V > 1) _mm_prefetch(next + p * a.head_dim + dim, _MM_HINT_T1);
     __m256 value[V];
     for (size_t v = 0; v < V; ++v) value[v] = load_f16(a.values + p * a.head_dim + dim + 8 * v);
 #pragma GCC unroll 4
@@ -120,20 +133,22 @@ template <int Q>
 void query_tile(const AttentionPageArgs& a, size_t first) {
   float* s = a.scratch;
   float alpha[Q];
+  const PageAhead next = page_ahead(a, first);
   size_t begin = kPagePositions, end = 0;
   for (size_t i = first; i < first + Q; ++i) {
     begin = a.begin[i] < begin ? a.begin[i] : begin;
     end = a.end[i] > end ? a.end[i] : end;
   }
   constexpr int kVectors = Q <= 2 ? 4 : 2;  // Q * V accumulators and V keys in 16 registers
-  for (size_t p = 0; p < kPagePositions; p += 8 * kVectors) scores<Q, kVectors>(a, first, p, s);
+  for (size_t p = 0; p < kPagePositions; p += 8 * kVectors) scores<Q, kVectors>(a, next.keys, first, p, s);
   for (size_t i = 0; i < Q; ++i) {
     const size_t row = first + i;
     alpha[i] = softmax_page(s + i * kPagePositions, a.begin[row], a.end[row], a.max + row, a.sum + row);
   }
   size_t dim = 0;
-  for (; dim + 8 * kVectors <= a.head_dim; dim += 8 * kVectors) weigh<Q, kVectors>(a, first, dim, begin, end, s, alpha);
-  for (; dim < a.head_dim; dim += 8) weigh<Q, 1>(a, first, dim, begin, end, s, alpha);
+  for (; dim + 8 * kVectors <= a.head_dim; dim += 8 * kVectors)
+    weigh<Q, kVectors>(a, next.values, first, dim, begin, end, s, alpha);
+  for (; dim < a.head_dim; dim += 8) weigh<Q, 1>(a, next.values, first, dim, begin, end, s, alpha);
 }
 
 void attention_page(const AttentionPageArgs& a) {
