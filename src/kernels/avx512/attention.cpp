@@ -56,7 +56,7 @@ inline void store_lanes(float* p, __m512 v) {
 // exp1 of kernels/generic for arguments that are at most 0, in the lanes of `mask`; 0 in the others.
 inline __m512 exp16(__mmask16 mask, __m512 x) {
   const __m512 low = _mm512_set1_ps(-86.0f);
-  const __mmask16 kept = _mm512_mask_cmp_ps_mask(mask, x, low, _CMP_NLT_UQ);
+  const auto kept = static_cast<__mmask16>(mask & _mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ));
   const __m512 c = _mm512_max_ps(low, x);
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(c, _mm512_set1_ps(1.44269504088896341f)),
                                         _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
