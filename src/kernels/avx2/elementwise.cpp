@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2/avx2.h"
+#include "kernels/avx2/exp8.h"
 
 #pragma GCC optimize("O3")
 
@@ -23,6 +24,33 @@ void to_f16(const float* x, size_t n, uint16_t* out) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), h);
   }
   for (; i < n; ++i) out[i] = static_cast<uint16_t>(_cvtss_sh(clamp_f16(x[i]), _MM_FROUND_TO_NEAREST_INT));
+}
+
+// x / (1 + exp(-v)), and the rest of a call by the generic kernel. The compiler leaves exp1 scalar: 33 instructions an
+// element.
+inline __m256 sigmoid_of(__m256 v, __m256 x) {
+  const __m256 minus_v = _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
+  return _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(minus_v)));
+}
+
+void silu_mul8(const float* gate, const float* up, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256 g = _mm256_loadu_ps(gate + i);
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(sigmoid_of(g, g), _mm256_loadu_ps(up + i)));
+  }
+  silu_mul(gate + i, up + i, n - i, out + i);
+}
+
+void gelu_mul8(const float* gate, const float* up, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256 g = _mm256_loadu_ps(gate + i);
+    const __m256 cubic = _mm256_fmadd_ps(_mm256_mul_ps(g, g), _mm256_set1_ps(0.044715f), _mm256_set1_ps(1.0f));
+    const __m256 u2 = _mm256_mul_ps(_mm256_mul_ps(cubic, g), _mm256_set1_ps(1.5957691216057308f));
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(sigmoid_of(u2, g), _mm256_loadu_ps(up + i)));
+  }
+  gelu_mul(gate + i, up + i, n - i, out + i);
 }
 
 // The low bytes of 32-bit lanes, in order.
@@ -80,8 +108,8 @@ void fill_elementwise(KernelTable& t) {
   t.quantize_residual = quantize_residual;
   t.rms_norm = rms_norm;
   t.rope = rope;
-  t.silu_mul = silu_mul;
-  t.gelu_mul = gelu_mul;
+  t.silu_mul = silu_mul8;
+  t.gelu_mul = gelu_mul8;
   t.add = add;
   t.scale = scale;
   t.to_f16 = to_f16;
