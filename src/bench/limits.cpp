@@ -8,8 +8,8 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
-#include "os/cpu_model.h"
 #include "os/atomic_file.h"
+#include "os/cpu_model.h"
 #include "os/env.h"
 #include "os/file.h"
 #include "os/huge_memory.h"
