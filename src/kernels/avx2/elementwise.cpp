@@ -92,11 +92,7 @@ void quantize_panel8(const float* x, size_t n_tokens, size_t cols, std::byte* pa
       const __m256i sad = _mm256_sad_epu8(flipped, _mm256_setzero_si256());
       const auto s0 = 2048 - static_cast<int32_t>(_mm256_extract_epi64(sad, 0) + _mm256_extract_epi64(sad, 1));
       const auto s1 = 2048 - static_cast<int32_t>(_mm256_extract_epi64(sad, 2) + _mm256_extract_epi64(sad, 3));
-      put(fields, t, d);
-      put(fields, n_tokens + t, d * static_cast<float>(s0 + s1));
-      put(fields, 2 * n_tokens + t, s0 + s1);
-      put(fields, 3 * n_tokens + t, s0);
-      put(fields, 4 * n_tokens + t, s1);
+      put_fields(fields, n_tokens, t, d, s0, s1);
     }
   }
 }

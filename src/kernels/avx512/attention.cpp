@@ -197,42 +197,14 @@ void query_tile(const AttentionPageArgs& a, size_t first) {
   if (dim < a.head_dim) weigh<Q, 1, 0x00ff>(a, next.values, first, dim, begin, end, s, alpha);
 }
 
-void attention_page(const AttentionPageArgs& a) {
-  for (size_t i = 0; i < a.n_queries;) {
-    if (a.begin[i] >= a.end[i]) {
-      ++i;
-      continue;
-    }
-    size_t n = 1;
-    while (n < 6 && i + n < a.n_queries && a.begin[i + n] < a.end[i + n]) ++n;
-    switch (n) {
-      case 6:
-        query_tile<6>(a, i);
-        break;
-      case 5:
-        query_tile<5>(a, i);
-        break;
-      case 4:
-        query_tile<4>(a, i);
-        break;
-      case 3:
-        query_tile<3>(a, i);
-        break;
-      case 2:
-        query_tile<2>(a, i);
-        break;
-      default:
-        query_tile<1>(a, i);
-        break;
-    }
-    i += n;
-  }
-}
+// clang-format off
+#include "kernels/generic/query_tiles.inc"
+// clang-format on
 
 }  // namespace
 
 void fill_attention(KernelTable& table) {
-  table.attention_page = attention_page;
+  table.attention_page = attention_by_tiles<6>;
 }
 
 }  // namespace quern::avx512

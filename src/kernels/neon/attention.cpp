@@ -129,36 +129,14 @@ void query_tile(const AttentionPageArgs& a, size_t first) {
   for (; dim < a.head_dim; dim += 4) weigh<Q, 1>(a, first, dim, begin, end, s, alpha);
 }
 
-void attention_page(const AttentionPageArgs& a) {
-  for (size_t i = 0; i < a.n_queries;) {
-    if (a.begin[i] >= a.end[i]) {
-      ++i;
-      continue;
-    }
-    size_t n = 1;
-    while (n < 4 && i + n < a.n_queries && a.begin[i + n] < a.end[i + n]) ++n;
-    switch (n) {
-      case 4:
-        query_tile<4>(a, i);
-        break;
-      case 3:
-        query_tile<3>(a, i);
-        break;
-      case 2:
-        query_tile<2>(a, i);
-        break;
-      default:
-        query_tile<1>(a, i);
-        break;
-    }
-    i += n;
-  }
-}
+// clang-format off
+#include "kernels/generic/query_tiles.inc"
+// clang-format on
 
 }  // namespace
 
 void fill_attention(KernelTable& table) {
-  table.attention_page = attention_page;
+  table.attention_page = attention_by_tiles<4>;
 }
 
 }  // namespace quern::neon
