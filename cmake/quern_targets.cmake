@@ -27,7 +27,7 @@ if(QUERN_SANITIZE)
 endif()
 
 file(GLOB_RECURSE lib_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*.cpp)
-list(FILTER lib_sources EXCLUDE REGEX "_test\\.cpp$|_bench\\.cpp$|/src/cli/")
+list(FILTER lib_sources EXCLUDE REGEX "_test\\.cpp$|_bench\\.cpp$|/src/(cli|server)/")
 if(QUERN_CROSS_TESTS_ONLY)
   list(FILTER lib_sources INCLUDE REGEX "/src/(base|os|quant|kernels)/")
 endif()
@@ -68,6 +68,17 @@ target_link_libraries(quern PRIVATE $<BUILD_INTERFACE:quern_flags> PUBLIC tl::ex
 target_compile_features(quern PUBLIC cxx_std_20)
 if(NOT QUERN_CROSS_TESTS_ONLY)
   include(cmake/quern_libraries.cmake)
+endif()
+
+# The server is a library of its own, so that a program that embeds the engine links no HTTP, YAML or metrics.
+file(GLOB_RECURSE server_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/server/*.cpp)
+list(FILTER server_sources EXCLUDE REGEX "_test\\.cpp$")
+if(server_sources AND NOT QUERN_CROSS_TESTS_ONLY)
+  add_library(quern_server STATIC ${server_sources})
+  target_include_directories(quern_server PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_compile_definitions(quern_server PRIVATE QUERN_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(quern_server PUBLIC quern PRIVATE quern_flags ${quern_server_libraries})
+  list(PREPEND quern_cli_libraries quern_server)
 endif()
 
 file(GLOB_RECURSE cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.cpp)

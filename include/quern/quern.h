@@ -47,7 +47,8 @@ std::string_view stop_reason_name(StopReason reason);
 
 struct GenerateOptions {
   size_t max_tokens = 256;
-  unsigned n = 1;  // samples; they share one pass over the prompt
+  size_t n_ctx = 0;  // positions that prompt and output may reach together; 0: the engine's
+  unsigned n = 1;    // samples; they share one pass over the prompt
   SamplingOptions sampling;
   std::vector<std::string> stop;  // text that ends a sample; never part of the output
   bool ignore_eos = false;        // go on after the model's end token
@@ -83,6 +84,7 @@ struct Completion {
 struct GenerateStats {
   size_t prompt_tokens = 0;
   size_t cached_tokens = 0;   // of the prompt, whose keys and values were still there
+  double queue_seconds = 0;   // before the first token of the prompt was read
   double prompt_seconds = 0;  // to read the rest of the prompt
   double first_token_seconds = 0;
   size_t generated_tokens = 0;  // of all samples
@@ -100,6 +102,7 @@ struct GenerateStats {
 struct Generation {
   std::vector<Completion> completions;
   GenerateStats stats;
+  std::vector<float> embedding;  // [d_model], of a request that asked for one
 };
 
 struct EngineInfo {

@@ -20,6 +20,8 @@ enum class ErrorCode : uint8_t {
   kResource,         // memory, disk or a limit is used up
   kIo,               // the operating system refused a read, write or connection
   kCancelled,        // stopped on request
+  kBusy,             // a queue or a rate is full: the same call may succeed later
+  kTimeout,          // the deadline passed before it was done
 };
 
 struct Error {
