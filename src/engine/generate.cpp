@@ -1,6 +1,7 @@
 // Generation: requests become sequences, each step the scheduler picks tokens of many sequences for one forward, and
 // every sequence whose prompt is complete samples its next token from the logits.
 #include <algorithm>
+#include <limits>
 
 #include "base/clock.h"
 #include "engine/engine_impl.h"
@@ -139,13 +140,25 @@ void Engine::Impl::drop_cancelled(std::vector<Job>& jobs, std::vector<Sequence>&
 // One forward over whatever the scheduler picks. An error of one request ends that request alone.
 Status Engine::Impl::step(std::vector<Job>& jobs, std::vector<Sequence>& running) {
   const StepTimer timer(runner->profiler());
-  std::vector<Waiting> waiting;
+  std::vector<RunningSequence> sequences;
   for (size_t i = 0; i < running.size(); ++i) {
-    if (running[i].done) continue;
-    waiting.push_back({.index = i, .remaining = running[i].remaining(), .decoding = running[i].decoding()});
+    const Sequence& s = running[i];
+    if (s.done) continue;
+    sequences.push_back({.request = s.request,
+                         .index = i,
+                         .arrival = static_cast<double>(s.request),
+                         .n_computed = s.n_computed,
+                         .remaining = s.remaining(),
+                         .decoding = s.decoding()});
   }
-  std::vector<Scheduled> picked;
-  schedule(waiting, runner->max_tokens(), picked);
+  // Every request has its pages from the start here, so none of them is ever asked to wait for one.
+  Plan plan;
+  plan_step({.limits = {.max_tokens = runner->max_tokens(), .max_slots = n_parallel},
+             .prompt_budget = runner->max_tokens(),
+             .free_pages = std::numeric_limits<size_t>::max() / 2,
+             .running = sequences},
+            plan);
+  const std::vector<Scheduled>& picked = plan.chunks;
   if (picked.empty()) return {};
   std::vector<RunnerInput> inputs;
   for (const Scheduled& p : picked) {
