@@ -41,7 +41,8 @@ struct ServiceRequest {
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
-  virtual void on_token(const TokenEvent& event) = 0;
+  // False ends that sample (kCancelled).
+  virtual bool on_token(const TokenEvent& event) = 0;
   // A cancelled request ends with its completions so far and StopReason::kCancelled.
   virtual void on_end(Result<Generation> result) = 0;
 };

@@ -34,12 +34,18 @@ PageTable& PageTable::operator=(PageTable&& other) noexcept {
   return *this;
 }
 
-Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies) {
-  if (begin >= end) return {};
+size_t PageTable::pages_needed(size_t begin, size_t end) const {
+  if (begin >= end) return 0;
   const size_t first = begin / kKvPageTokens, last = (end - 1) / kKvPageTokens;
   size_t needed = last + 1 > pages_.size() ? last + 1 - pages_.size() : 0;
   for (size_t i = first; i < std::min(last + 1, pages_.size()); ++i) needed += pool_->references(pages_[i]) > 1;
-  if (needed > pool_->free_pages()) {
+  return needed;
+}
+
+Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies) {
+  if (begin >= end) return {};
+  const size_t first = begin / kKvPageTokens, last = (end - 1) / kKvPageTokens;
+  if (const size_t needed = pages_needed(begin, end); needed > pool_->free_pages()) {
     return fail_f(ErrorCode::kResource, "the KV cache has {} free pages of {} positions, {} are needed",
                   pool_->free_pages(), kKvPageTokens, needed);
   }

@@ -64,6 +64,9 @@ class PageTable {
   // caller fills by carrying out `copies` (appended to). On kResource nothing has changed.
   Status make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies);
 
+  // Pages that make_writable would take for these positions, copies included.
+  [[nodiscard]] size_t pages_needed(size_t begin, size_t end) const;
+
   // A second table over the same pages, holding positions [0, n_positions).
   [[nodiscard]] PageTable share(size_t n_positions) const;
 
