@@ -96,8 +96,9 @@ class WebSocket {
   virtual void close(uint16_t code, std::string reason) = 0;
   virtual size_t backlog() const = 0;
   virtual void on_drained(size_t below, std::function<void()> f) = 0;
-  // Messages are read from here on; once. Callbacks on an I/O thread, one at a time, on_closed exactly once and last.
-  // Only text is taken: a binary message closes with 1003, one over max_message_bytes with 1009.
+  // Messages are read from here on; once, and within header_timeout_s of the upgrade. Callbacks on an I/O thread, one
+  // at a time, on_closed exactly once and last (by this thread where the connection has ended already). Only text is
+  // taken: a binary message closes with 1003, one over max_message_bytes with 1009.
   virtual void start(std::function<void(std::string text)> on_message, std::function<void()> on_closed) = 0;
 };
 
