@@ -42,6 +42,7 @@ class Service::Impl {
   }
 
   void start() {
+    publish();
     thread_ = std::thread([this] { run(); });
   }
 
@@ -184,6 +185,9 @@ void Service::cancel(RequestId id) {
 }
 void Service::pause(RequestId id, bool paused) {
   impl_->ask(id, paused);
+}
+void Service::stop() {
+  impl_->stop();
 }
 ServiceState Service::state() const {
   return impl_->state();

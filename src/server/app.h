@@ -33,14 +33,20 @@ class App {
   [[nodiscard]] uint16_t port() const { return http_->port(); }
   // Waits for the models that load at the start.
   Status load_models() { return models.start(); }
+  // Ends a wait for models; none is loaded any more.
+  void stop_loading() { models.stop(); }
   // SIGHUP: keys and certificates again. What is wrong is told, and the old ones stay.
   Status reload();
-  // SIGTERM: new work is refused, streams end; after `seconds` what is left is cut. True when nothing had to be.
-  bool drain(double seconds);
+  // SIGTERM: new work is refused from here on, and what runs goes on.
+  void drain();
+  // Waits until all has been answered; false when the time is up first.
+  bool wait_drained(double seconds) { return http_->wait_drained(seconds); }
+  // Ends what still runs: streams get an error as their last event.
+  void end_streams();
 
   const ServerConfig config;
-  ApiKeys keys;
-  RateLimits limits;
+  const std::unique_ptr<ApiKeys> keys;
+  RateLimiter limits;
   Metrics metrics;
   RequestLog log;
   ModelStore models;
@@ -50,11 +56,13 @@ class App {
   void add_cors(const http::Request& request, http::Headers& headers) const;
   // How long a client that was refused for load had better wait.
   [[nodiscard]] int retry_after_s() const;
-  void finished(const RequestRecord& record);
+  void finished(const Route& route, const RequestRecord& record);
+  // The figures that are asked for rather than counted, then all of them.
+  std::string render_metrics();
   [[nodiscard]] http::ServerStats connections() const { return http_->stats(); }
 
  private:
-  explicit App(ServerConfig c);
+  App(ServerConfig c, std::unique_ptr<ApiKeys> k);
   void handle(std::shared_ptr<http::Exchange> exchange);
   void handle_websocket(std::shared_ptr<http::WebSocket> socket);
   std::optional<http::Response> check_head(const http::Request& request);

@@ -180,6 +180,8 @@ std::optional<BodyError> BodyReader::finish(std::vector<std::string>& ignored) {
 BodySchema::BodySchema() : schema_{{"type", "object"}, {"properties", Json::object()}} {}
 
 Json& BodySchema::add(const MemberInfo& info, const char* type, bool nullable) {
+  // First: a new key moves the others.
+  if (info.limits.required) schema_["required"].push_back(info.name);
   Json& property = schema_["properties"][std::string(info.name)];
   property = {{"type", nullable ? Json::array({type, "null"}) : Json(type)}, {"description", info.help}};
   const bool number = std::string_view(type) == "integer" || std::string_view(type) == "number";
@@ -189,7 +191,6 @@ Json& BodySchema::add(const MemberInfo& info, const char* type, bool nullable) {
     property["enum"] = info.limits.choices;
     if (nullable) property["enum"].push_back(nullptr);
   }
-  if (info.limits.required) schema_["required"].push_back(info.name);
   return property;
 }
 

@@ -57,19 +57,21 @@ Json error_body(ApiStyle style, std::string_view type, std::string_view message,
             {"code", code.empty() ? Json(nullptr) : Json(code)}}}};
 }
 
-Call::Call(App& a, const Route& r, std::shared_ptr<http::Exchange> e, Principal p)
-    : app(a), route(r), exchange(std::move(e)), principal(std::move(p)), id(next_id()), start_(now_s()) {}
+Call::Call(App& a, const Route& r, std::shared_ptr<http::Exchange> e, std::shared_ptr<const Principal> p)
+    : app(a), route(r), exchange(std::move(e)), principal(std::move(p)), id(next_id()), start_(now_s()) {
+  record.time_s = wall_clock_s();
+}
 
 Call::~Call() {
   if (!answered_) fail({ErrorCode::kIo, "the request was dropped without an answer"});
   record.id = id;
-  record.method = std::string(route.method);
-  record.route = std::string(route.path);
+  record.method = exchange->request().method;
+  record.route = exchange->request().path;
   record.status = status_;
-  record.key = principal.name;
+  record.key_name = principal->name;
   record.client = exchange->request().remote;
-  record.seconds = now_s() - start_;
-  app.finished(record);
+  record.duration_s = now_s() - start_;
+  app.finished(route, record);
 }
 
 std::string_view Call::path_value(std::string_view name) const {

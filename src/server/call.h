@@ -24,7 +24,8 @@ class App;
 
 class Call : public std::enable_shared_from_this<Call> {
  public:
-  Call(App& app, const Route& route, std::shared_ptr<http::Exchange> exchange, Principal principal);
+  Call(App& app, const Route& route, std::shared_ptr<http::Exchange> exchange,
+       std::shared_ptr<const Principal> principal);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -32,7 +33,7 @@ class Call : public std::enable_shared_from_this<Call> {
   App& app;
   const Route& route;
   const std::shared_ptr<http::Exchange> exchange;
-  const Principal principal;
+  const std::shared_ptr<const Principal> principal;
   const std::string id;  // in the header x-request-id and in the log
   std::vector<std::pair<std::string, std::string>> path;  // parameters
   Json body;                                              // parsed, null where the route takes none
@@ -75,7 +76,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void tell_ignored(const std::vector<std::string>& ignored);
   http::Headers take_headers();
 
-  double start_;
+  double start_;  // monotonic seconds
   bool answered_ = false, streaming_ = false;
   int status_ = 500;
 };

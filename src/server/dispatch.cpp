@@ -101,20 +101,23 @@ std::optional<http::Response> App::check_head(const http::Request& request) {
   }
   const bool open = found.route->open && !(found.route->path == "/metrics" && config.metrics_key);
   if (open) return std::nullopt;
-  const auto principal = keys.find(request.headers);
+  const auto principal = keys->authenticate(request.header("authorization"), request.header("x-api-key"));
   if (!principal) {
+    metrics.refused_key();
     http::Response r = error_response(request.path, 401, "authentication_error",
-                                      "the API key is missing or wrong: send 'authorization: Bearer KEY'",
+                                      principal.error().message,
                                       "invalid_api_key");
     r.headers.emplace_back("www-authenticate", "Bearer");
     return r;
   }
-  const double wait = limits.take_request(*principal, now_s());
-  if (wait <= 0) return std::nullopt;
-  metrics.rate_limited();
+  const RateDecision rate = limits.admit(**principal, 0, now_s());
+  if (rate.allowed) return std::nullopt;
+  metrics.rate_limited(rate.limit);
   http::Response r = error_response(request.path, 429, "rate_limit_error",
-                                    fmt::format("the key's rate is used up for {:.0f} s", wait), "rate_limit_exceeded");
-  r.headers.emplace_back("retry-after", fmt::format("{}", static_cast<int>(wait) + 1));
+                                    fmt::format("the {} of this key are used up for {:.0f} s", rate.limit,
+                                                rate.retry_after_s),
+                                    "rate_limit_exceeded");
+  r.headers.emplace_back("retry-after", fmt::format("{:.0f}", rate.retry_after_s));
   return r;
 }
 
@@ -126,12 +129,16 @@ void App::handle(std::shared_ptr<http::Exchange> exchange) {
     add_cors(request, r.headers);
     return exchange->respond(std::move(r));
   }
-  const std::optional<Principal> principal = found.route->open ? Principal{} : keys.find(request.headers);
-  if (!principal) {  // the keys changed since the head
-    return exchange->respond(error_response(request.path, 401, "authentication_error", "the API key is not valid any more",
-                                            "invalid_api_key"));
+  std::shared_ptr<const Principal> who;
+  if (const auto known = keys->authenticate(request.header("authorization"), request.header("x-api-key"))) {
+    who = *known;
+  } else if (found.route->open) {
+    who = std::make_shared<const Principal>();
+  } else {  // the keys changed since the head
+    return exchange->respond(
+        error_response(request.path, 401, "authentication_error", known.error().message, "invalid_api_key"));
   }
-  auto call = std::make_shared<Call>(*this, *found.route, std::move(exchange), *principal);
+  auto call = std::make_shared<Call>(*this, *found.route, std::move(exchange), std::move(who));
   call->path = std::move(found.parameters);
   if (found.route->quick) return run(call);
   work.post([this, call] { run(call); });

@@ -38,16 +38,21 @@ class CallSink final : public RequestSink, public std::enable_shared_from_this<C
     RequestRecord& record = call_->record;
     if (result) {
       const GenerateStats& s = result->stats;
-      record.prompt_tokens += s.prompt_tokens;
-      record.cached_tokens += s.cached_tokens;
-      record.generated_tokens += s.generated_tokens;
-      if (!embed_) record.first_token_seconds = s.first_token_seconds;
-      if (!result->completions.empty()) record.finish = std::string(stop_reason_name(result->completions[0].reason));
-      call_->app.limits.spend_tokens(call_->principal, s.prompt_tokens - s.cached_tokens + s.generated_tokens, now_s());
+      record.prompt_tokens = record.prompt_tokens.value_or(0) + s.prompt_tokens;
+      record.cached_tokens = record.cached_tokens.value_or(0) + s.cached_tokens;
+      record.generated_tokens = record.generated_tokens.value_or(0) + s.generated_tokens;
+      record.queue_s = s.queue_seconds;
+      if (!embed_) {
+        record.first_token_s = s.first_token_seconds;
+        record.finish_reason = std::string(stop_reason_name(result->completions[0].reason));
+      }
+      call_->app.limits.charge(*call_->principal, s.prompt_tokens - s.cached_tokens + s.generated_tokens, now_s());
+    } else if (result.error().code == ErrorCode::kTimeout) {
+      call_->app.metrics.cancelled(CancelCause::kDeadline);
     }
     if (gone_.load(std::memory_order_relaxed)) {
-      record.finish = "client_gone";
-      call_->app.metrics.cancelled(model_->name);
+      record.finish_reason = "client_gone";
+      call_->app.metrics.cancelled(CancelCause::kClientGone);
     }
     if (events_.on_end) events_.on_end(std::move(result));
     events_ = {};
@@ -93,8 +98,8 @@ Result<std::optional<double>> header_number(const http::Request& request, std::s
 }
 
 Status set_rank(const Call& call, ServiceRequest& request) {
-  request.tenant = call.principal.tenant;
-  request.priority = call.principal.priority;
+  request.tenant = call.principal->tenant;
+  request.priority = call.principal->priority;
   const http::Request& http = call.exchange->request();
   QUERN_TRY(const auto priority, header_number(http, "x-quern-priority", kHighestPriority));
   // A client may step back, not ahead of what its key allows.
@@ -115,8 +120,12 @@ Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr
   call->record.model = model->name;
   const bool embed = request.embed;
   auto sink = std::make_shared<CallSink>(call, model, std::move(events), embed);
-  QUERN_TRY(const RequestId id, model->service->submit(std::move(request), sink));
-  sink->set_id(id);
+  const auto id = model->service->submit(std::move(request), sink);
+  if (!id) {
+    if (id.error().code == ErrorCode::kBusy) call->app.metrics.queue_full();
+    return tl::unexpected<Error>(id.error());
+  }
+  sink->set_id(*id);
   call->exchange->on_gone([weak = std::weak_ptr(sink)] {
     if (const auto alive = weak.lock()) alive->cancel();
   });
@@ -145,8 +154,8 @@ Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t
   fit.ids.insert(fit.ids.end(), at(head + fit.removed), ids.end());
   const char* name = middle ? "truncate-middle" : "truncate-head";
   call.headers.emplace_back("x-quern-truncated", fmt::format("{}; removed={}", name, fit.removed));
-  call.record.truncated_tokens += fit.removed;
-  call.app.metrics.truncated(model.name, name);
+  call.record.truncation = fmt::format("{}: {} tokens", name, fit.removed);
+  model.metrics->truncated(name, fit.removed);
   return fit;
 }
 

@@ -21,15 +21,15 @@
 #include "chat/chat_template.h"
 #include "engine/service.h"
 #include "server/config/server_config.h"
+#include "server/metrics/metrics.h"
 
 namespace quern::server {
-
-class Metrics;
 
 struct Model {
   std::string name;  // as it was configured or pulled
   std::string path;
   ModelSettings settings;
+  std::shared_ptr<ModelMetrics> metrics;
   std::unique_ptr<Service> service;
   std::optional<ChatTemplate> chat_template;
   std::string template_problem;  // why there is none
@@ -70,6 +70,9 @@ class ModelStore {
   [[nodiscard]] Result<ModelListing> find(std::string_view name) const;
   // Unloads it as soon as nobody uses it.
   void unload(const std::string& name);
+
+  // Loads nothing more; who waits is told so.
+  void stop();
 
   // Why a request may fail for now, empty when all is well: for /health.
   [[nodiscard]] std::string trouble() const;
