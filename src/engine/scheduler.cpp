@@ -29,6 +29,12 @@ size_t tokens_within(const RunningSequence& s, size_t pages, size_t page) {
   return std::min(s.remaining, minus(std::min(s.n_pages + pages, need) * page, s.n_computed));
 }
 
+// Pages that a request with so many samples will want soon after its prompt: the next one for each, and for all but one
+// a copy of the prompt's last. Admission sets them aside, or the first step would have to preempt somebody.
+size_t reserve(size_t n_slots) {
+  return 2 * std::max<size_t>(1, n_slots) - 1;
+}
+
 // Writes one plan; lives as long as one call of plan_step.
 class Planner {
  public:
@@ -64,6 +70,24 @@ class Planner {
     return priority + (age > 0 ? std::floor(std::max(0.0, in_.now - arrival) / age) : 0);
   }
 
+  // Turns go by the class of a base priority, which ages by its oldest member. If each request aged alone, the queue of
+  // a tenant that floods would soon outrank what others send with the same priority, and fairness would end there.
+  void join_class(int priority, double arrival) {
+    for (PlanScratch::Class& c : x_.classes) {
+      if (c.priority != priority) continue;
+      c.oldest = std::min(c.oldest, arrival);
+      return;
+    }
+    x_.classes.push_back({priority, arrival});
+  }
+
+  [[nodiscard]] double class_rank(int priority) const {
+    for (const PlanScratch::Class& c : x_.classes) {
+      if (c.priority == priority) return rank(priority, c.oldest);
+    }
+    return priority;
+  }
+
   [[nodiscard]] double work(uint32_t tenant) const { return tenant < in_.tenants.size() ? in_.tenants[tenant] : 0; }
 
   [[nodiscard]] bool stays(size_t sequence) const { return !x_.groups[x_.group_of[sequence]].gone; }
@@ -80,8 +104,7 @@ class Planner {
       Group& group = x_.groups[g];
       group.slots += s.n_slots;
       group.own_pages += s.own_pages;
-      // A decoder keeps a page of reserve. So does each sample that is to come, or it would take it from the others.
-      group.pages_to_come += s.decoding ? 1 : pages_for(s, s.remaining, page_) + s.n_slots;
+      group.pages_to_come += s.decoding ? 1 : pages_for(s, s.remaining, page_) + reserve(s.n_slots);
       if (s.paused || s.remaining == 0) continue;
       group.paused = false;
       const size_t pages = pages_for(s, 1, page_);
@@ -186,7 +209,7 @@ class Planner {
     preempt_victims();
   }
 
-  // Pages that a queued request takes out of free_pages until it decodes: the kept ones too that nobody holds now.
+  // Pages that the tokens of a queued request take out of free_pages: the kept ones too that nobody holds now.
   [[nodiscard]] size_t pages_of(const QueuedRequest& q) const {
     const size_t copied_tail = q.n_cached % page_ != 0 ? 1 : 0;
     return minus((q.n_tokens + page_ - 1) / page_ + copied_tail, q.cached_in_use);
@@ -212,7 +235,7 @@ class Planner {
   }
 
   [[nodiscard]] bool ahead(const QueuedRequest& a, const QueuedRequest& b) const {
-    const double rank_a = rank(a.priority, a.arrival), rank_b = rank(b.priority, b.arrival);
+    const double rank_a = class_rank(a.priority), rank_b = class_rank(b.priority);
     if (rank_a != rank_b) return rank_a > rank_b;
     const double work_a = a.tenant < x_.work.size() ? x_.work[a.tenant] : 0;
     const double work_b = b.tenant < x_.work.size() ? x_.work[b.tenant] : 0;
@@ -221,11 +244,23 @@ class Planner {
     return a.id < b.id;
   }
 
-  [[nodiscard]] size_t head_of_queue() const {
+  [[nodiscard]] bool eligible(size_t i) const { return !x_.queued_done[i] && !in_.queued[i].held; }
+
+  // Whoever is chosen for its tenant's sake must not be one that a request still queued could displace in the next
+  // plan.
+  [[nodiscard]] size_t head_of_queue() {
+    x_.classes.clear();
+    int highest = std::numeric_limits<int>::min();
+    for (size_t i = 0; i < in_.queued.size(); ++i) {
+      if (!eligible(i)) continue;
+      join_class(in_.queued[i].priority, in_.queued[i].arrival);
+      highest = std::max(highest, in_.queued[i].priority);
+    }
     size_t head = in_.queued.size();
     for (size_t i = 0; i < in_.queued.size(); ++i) {
-      if (x_.queued_done[i] || in_.queued[i].held) continue;
-      if (head == in_.queued.size() || ahead(in_.queued[i], in_.queued[head])) head = i;
+      const QueuedRequest& q = in_.queued[i];
+      if (!eligible(i) || rank(q.priority, q.arrival) < highest) continue;
+      if (head == in_.queued.size() || ahead(q, in_.queued[head])) head = i;
     }
     return head;
   }
@@ -234,10 +269,10 @@ class Planner {
   // would never find its pages if small ones could always pass.
   bool place(const QueuedRequest& q) {
     if (q.n_slots > in_.limits.max_slots) return out_.refuse.push_back(q.id), true;
-    const size_t pages = pages_of(q), reserve = q.n_slots;
+    const size_t pages = pages_of(q), later = reserve(q.n_slots);
     const auto fits = [&] {
       return sum(&Group::slots) + admitted_slots_ + q.n_slots <= in_.limits.max_slots &&
-             sum(&Group::pages_to_come) + admitted_pages_ + pages + reserve <= free_;
+             sum(&Group::pages_to_come) + admitted_pages_ + pages + later <= free_;
     };
     const bool alone = pick(true, [](const Group&) { return true; }) == kNone && out_.admit.empty();
     if (alone && pages > free_) {
@@ -251,7 +286,7 @@ class Planner {
     }
     out_.admit.push_back(q.id);
     admitted_slots_ += q.n_slots;
-    admitted_pages_ += pages + reserve;
+    admitted_pages_ += pages + later;
     charge(q.tenant, minus(q.n_tokens, q.n_cached));
     return true;
   }
@@ -281,10 +316,12 @@ class Planner {
   void collect() {
     x_.decoders.clear();
     x_.line.clear();
+    x_.classes.clear();
     for (uint32_t i = 0; i < in_.running.size(); ++i) {
       const RunningSequence& s = in_.running[i];
       if (!stays(i) || s.paused || s.remaining == 0) continue;
       (s.decoding ? x_.decoders : x_.line).push_back(i);
+      if (!s.decoding) join_class(s.priority, s.arrival);
     }
     const auto group = [&](uint32_t i) -> const Group& { return x_.groups[x_.group_of[i]]; };
     std::sort(x_.decoders.begin(), x_.decoders.end(),
@@ -292,7 +329,8 @@ class Planner {
     std::sort(x_.line.begin(), x_.line.end(), [&](uint32_t a, uint32_t b) {
       const Group &ga = group(a), &gb = group(b);
       if (&ga == &gb) return a < b;
-      if (ga.rank != gb.rank) return ga.rank > gb.rank;
+      const double rank_a = class_rank(in_.running[a].priority), rank_b = class_rank(in_.running[b].priority);
+      if (rank_a != rank_b) return rank_a > rank_b;
       const double work_a = work(in_.running[a].tenant), work_b = work(in_.running[b].tenant);
       if (work_a != work_b) return work_a < work_b;
       return ga.arrival != gb.arrival ? ga.arrival < gb.arrival : ga.request < gb.request;

@@ -2,8 +2,9 @@
 // function of its input: no clock, no tensors, no state; any thread may call it. It cannot fail.
 //
 // Order. A request's effective priority is its priority, and one more for each `ageing_s` seconds since it arrived,
-// without end: nobody starves. The queue is served by effective priority, then the tenant with less work done (Sheng et
-// al., "Fairness in Serving Large Language Models", OSDI 2024: Virtual Token Counter), then arrival.
+// without end. Turns go by the effective priority of the oldest request of the same priority, then to the tenant with
+// less work done (Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024: Virtual Token Counter), then by
+// arrival. Nobody starves: a low priority overtakes in time, and within one the counters even out.
 //
 // The loop's part. While a plan changes anything (admit, preempt, expire, refuse), carry that out, ignore the chunks
 // and plan again with the same `now`: an admitted request is a running sequence from then on. A request that was
@@ -89,7 +90,12 @@ struct PlanScratch {
     size_t pages_now = 0;         // for the next token of its decoders
     size_t prompt_pages_now = 0;  // for one token of its prompt
   };
+  struct Class {
+    int priority = 0;
+    double oldest = 0;  // arrival
+  };
   std::vector<Group> groups;
+  std::vector<Class> classes;
   std::vector<uint32_t> group_of;  // by running sequence
   std::vector<uint32_t> line;      // prompts by turn
   std::vector<uint32_t> decoders;  // running sequences
