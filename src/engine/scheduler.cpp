@@ -61,6 +61,7 @@ class Planner {
     out_.refuse.clear();
     x_.groups.clear();
     x_.group_of.clear();
+    x_.victims.clear();
     x_.queued_done.assign(in_.queued.size(), 0);
     free_ = in_.free_pages;
   }
@@ -97,7 +98,8 @@ class Planner {
       uint32_t g = static_cast<uint32_t>(x_.groups.size());
       while (g > 0 && x_.groups[g - 1].request != s.request) --g;  // a few dozen at most, the last one as a rule
       if (g == 0) {
-        x_.groups.push_back({.request = s.request, .rank = rank(s.priority, s.arrival), .arrival = s.arrival});
+        x_.groups.push_back(
+            {.request = s.request, .priority = s.priority, .rank = rank(s.priority, s.arrival), .arrival = s.arrival});
         g = static_cast<uint32_t>(x_.groups.size());
       }
       x_.group_of.push_back(--g);
@@ -159,29 +161,35 @@ class Planner {
     return found;
   }
 
-  // Makes groups that are `among` leave, the worst first, until `fits()`, then lets those stay that turned out not to
-  // matter: whoever leaves was needed, and so does not fit again at once. False where all of them are not enough.
+  // Makes groups that are `among` leave, the worst first, until `fits()`. False where all of them are not enough.
   template <typename Among, typename Fits>
   bool displace(Among among, Fits fits) {
-    x_.victims.clear();
     while (!fits()) {
       const uint32_t g = pick(false, among);
       if (g == kNone) return false;
       leave(x_.groups[g]);
       x_.victims.push_back(g);
     }
-    for (size_t i = x_.victims.size(); i-- > 0;) {
-      Group& group = x_.groups[x_.victims[i]];
-      stay(group);
-      if (!fits()) leave(group);
-    }
     return true;
   }
 
-  void preempt_victims() {
+  // Preempts the victims but for those that turned out not to matter: whoever leaves was needed, and so does not fit
+  // again at once. None stays that a better one which had to leave could displace from the queue in the next plan.
+  template <typename Fits>
+  void preempt_victims(Fits fits) {
+    int highest = std::numeric_limits<int>::min();  // priority of those that leave
+    const bool enough = fits();
+    for (size_t i = x_.victims.size(); i-- > 0;) {
+      Group& group = x_.groups[x_.victims[i]];
+      stay(group);
+      if (enough && fits() && group.rank >= highest) continue;
+      leave(group);
+      highest = std::max(highest, group.priority);
+    }
     for (uint32_t g : x_.victims) {
       if (x_.groups[g].gone) out_.preempt.push_back(x_.groups[g].request);
     }
+    x_.victims.clear();
   }
 
   template <typename Value>
@@ -195,8 +203,9 @@ class Planner {
   void make_room_for_decoders() {
     const uint32_t kept = pick(true, [](const Group& g) { return !g.paused; });
     if (kept == kNone) return;
-    displace([&](const Group& g) { return &g != &x_.groups[kept]; }, [&] { return sum(&Group::pages_now) <= free_; });
-    preempt_victims();
+    const auto fits = [&] { return sum(&Group::pages_now) <= free_; };
+    displace([&](const Group& g) { return &g != &x_.groups[kept]; }, fits);
+    preempt_victims(fits);
   }
 
   // The best prompt advances: at the cost of worse groups, and of paused ones, which lose no time by it.
@@ -204,9 +213,9 @@ class Planner {
     const uint32_t kept = pick(true, [](const Group& g) { return g.prompt; });
     if (kept == kNone) return;
     const Group& prompt = x_.groups[kept];
-    displace([&](const Group& g) { return &g != &prompt && (g.paused || better(prompt, g)); },
-             [&] { return sum(&Group::pages_now) + prompt.prompt_pages_now <= free_; });
-    preempt_victims();
+    const auto fits = [&] { return sum(&Group::pages_now) + prompt.prompt_pages_now <= free_; };
+    displace([&](const Group& g) { return &g != &prompt && (g.paused || better(prompt, g)); }, fits);
+    preempt_victims(fits);
   }
 
   // Pages that the tokens of a queued request take out of free_pages: the kept ones too that nobody holds now.
@@ -223,11 +232,16 @@ class Planner {
       const RunningSequence& s = in_.running[i];
       if (stays(i) && !s.decoding) charge(s.tenant, s.remaining);
     }
-    while (out_.preempt.empty()) {  // whoever was preempted must be in the queue before others take its place
-      const size_t i = head_of_queue();
-      if (i == in_.queued.size() || !place(in_.queued[i])) return;
+    for (size_t i = head_of_queue(); i != in_.queued.size() && place(in_.queued[i]); i = head_of_queue()) {
       x_.queued_done[i] = 1;
     }
+    preempt_victims([&] { return fits(0, 0); });
+  }
+
+  // With what has been admitted, and so much more.
+  [[nodiscard]] bool fits(size_t slots, size_t pages) const {
+    return sum(&Group::slots) + admitted_slots_ + slots <= in_.limits.max_slots &&
+           sum(&Group::pages_to_come) + admitted_pages_ + pages <= free_;
   }
 
   void charge(uint32_t tenant, size_t n_tokens) {
@@ -269,30 +283,31 @@ class Planner {
   // would never find its pages if small ones could always pass.
   bool place(const QueuedRequest& q) {
     if (q.n_slots > in_.limits.max_slots) return out_.refuse.push_back(q.id), true;
-    const size_t pages = pages_of(q), later = reserve(q.n_slots);
-    const auto fits = [&] {
-      return sum(&Group::slots) + admitted_slots_ + q.n_slots <= in_.limits.max_slots &&
-             sum(&Group::pages_to_come) + admitted_pages_ + pages + later <= free_;
-    };
+    const size_t pages = pages_of(q), wanted = pages + reserve(q.n_slots);
     const bool alone = pick(true, [](const Group&) { return true; }) == kNone && out_.admit.empty();
     if (alone && pages > free_) {
-      if (!in_.running.empty()) return false;  // what expires may free more than was counted
+      if (!in_.running.empty()) return false;  // what leaves may free more than was counted
       return out_.refuse.push_back(q.id), true;
     }
-    if (!alone && !fits()) {
-      const bool displaced = displace([&](const Group& g) { return g.rank < q.priority; }, fits);
-      if (!displaced) return undo_displacement(), false;
-      preempt_victims();
-    }
+    if (!alone && !make_room_for(q, wanted)) return false;
     out_.admit.push_back(q.id);
     admitted_slots_ += q.n_slots;
-    admitted_pages_ += pages + later;
+    admitted_pages_ += wanted;
     charge(q.tenant, minus(q.n_tokens, q.n_cached));
     return true;
   }
 
-  void undo_displacement() {
-    for (uint32_t g : x_.victims) stay(x_.groups[g]);
+  bool make_room_for(const QueuedRequest& q, size_t pages) {
+    // Once somebody had to leave, only those that come before them in the queue may be admitted.
+    for (uint32_t g : x_.victims) {
+      if (x_.groups[g].rank >= q.priority) return false;
+    }
+    const size_t n_victims = x_.victims.size();
+    if (displace([&](const Group& g) { return g.rank < q.priority; }, [&] { return fits(q.n_slots, pages); }))
+      return true;
+    for (size_t i = n_victims; i < x_.victims.size(); ++i) stay(x_.groups[x_.victims[i]]);
+    x_.victims.resize(n_victims);
+    return false;
   }
 
   void fill() {

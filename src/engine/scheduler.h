@@ -79,6 +79,7 @@ struct Scheduled {
 struct PlanScratch {
   struct Group {  // the sequences of one running request
     uint64_t request = 0;
+    int priority = 0;
     double rank = 0;  // effective priority
     double arrival = 0;
     bool paused = true;   // all of them, or nothing to compute
