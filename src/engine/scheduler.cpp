@@ -312,19 +312,28 @@ class Planner {
 
   void fill() {
     collect();
-    const size_t max_tokens = std::max<size_t>(1, in_.limits.max_tokens);
-    const size_t most_decoders = x_.line.empty() ? max_tokens : std::max<size_t>(1, max_tokens - 1);
-    size_t pages = minus(free_, admitted_pages_);
-    for (uint32_t i : x_.decoders) {
-      const size_t need = pages_for(in_.running[i], 1, page_);
-      if (out_.chunks.size() == most_decoders) break;
-      if (need > pages) continue;
-      pages -= need;
-      out_.chunks.push_back({in_.running[i].index, 1});
-    }
-    const size_t left = max_tokens - out_.chunks.size();
-    fill_prompts(x_.decoders.empty() ? left : std::min(left, std::max<size_t>(1, in_.prompt_budget)), pages);
+    tokens_left_ = std::max<size_t>(1, in_.limits.max_tokens);
+    pages_left_ = minus(free_, admitted_pages_);
+    const size_t kept_for_prompts = x_.line.empty() || tokens_left_ == 1 ? 0 : 1;
+    const size_t n_decoders = fill_decoders(0, kept_for_prompts);
+    fill_prompts(x_.decoders.empty() ? tokens_left_ : std::min(tokens_left_, std::max<size_t>(1, in_.prompt_budget)));
+    fill_decoders(n_decoders, 0);
     if (out_.chunks.empty() && !out_.changes()) refuse_what_is_stuck();
+  }
+
+  void take(const RunningSequence& s, size_t n) {
+    pages_left_ -= pages_for(s, n, page_);
+    tokens_left_ -= n;
+    out_.chunks.push_back({s.index, n});
+  }
+
+  // A token for each decoder from the `first` on, until no more than `keep` tokens are left; returns where it stopped.
+  size_t fill_decoders(size_t first, size_t keep) {
+    for (; first < x_.decoders.size() && tokens_left_ > keep; ++first) {
+      const RunningSequence& s = in_.running[x_.decoders[first]];
+      if (tokens_within(s, pages_left_, page_) > 0) take(s, 1);
+    }
+    return first;
   }
 
   // Sorts the sequences that can be computed into decoders and prompts by turn.
@@ -355,7 +364,7 @@ class Planner {
   // Prompts in order of their turn. One that takes more than this step leaves a quarter to the next in line: a question
   // of 200 tokens behind a document of 8,000 would else wait for seconds with nothing to show, while the document loses
   // a quarter of its speed for a moment. The first takes back what the others cannot use.
-  void fill_prompts(size_t budget, size_t pages) {
+  void fill_prompts(size_t budget) {
     if (x_.line.empty()) return;
     const RunningSequence& first = in_.running[x_.line.front()];
     size_t share = 0;
@@ -363,19 +372,22 @@ class Planner {
       const RunningSequence& second = in_.running[x_.line[1]];
       if (second.priority >= first.priority) share = std::min(second.remaining, std::max<size_t>(1, budget / 4));
     }
-    size_t first_chunk = out_.chunks.size(), first_tokens = 0;
+    const size_t first_chunk = out_.chunks.size();
+    size_t first_tokens = 0;
     for (uint32_t i : x_.line) {
       const RunningSequence& s = in_.running[i];
-      const size_t n = std::min(tokens_within(s, pages, page_), budget - (&s == &first ? share : 0));
+      const size_t n = std::min(tokens_within(s, pages_left_, page_), budget - (&s == &first ? share : 0));
       if (n == 0) continue;
       if (&s == &first) first_tokens = n;
-      pages -= pages_for(s, n, page_);
       budget -= n;
-      out_.chunks.push_back({s.index, n});
+      take(s, n);
     }
-    if (first_tokens == 0 || budget == 0) return;
-    pages += pages_for(first, first_tokens, page_);
-    out_.chunks[first_chunk].n_tokens = std::min(tokens_within(first, pages, page_), first_tokens + budget);
+    if (first_tokens == 0) return;
+    const size_t pages = pages_left_ + pages_for(first, first_tokens, page_);
+    const size_t n = std::min(tokens_within(first, pages, page_), first_tokens + budget);
+    pages_left_ = pages - pages_for(first, n, page_);
+    tokens_left_ -= n - first_tokens;
+    out_.chunks[first_chunk].n_tokens = n;
   }
 
   // Only the last group is ever left without pages, all others having given theirs up: the pool is too small for it.
@@ -390,6 +402,7 @@ class Planner {
   const size_t page_;
   size_t free_ = 0;  // pages, those of groups that leave included
   size_t admitted_slots_ = 0, admitted_pages_ = 0;
+  size_t tokens_left_ = 0, pages_left_ = 0;  // of the forward
 };
 
 }  // namespace

@@ -7,10 +7,11 @@
 // arrival. Nobody starves: a low priority overtakes in time, and within one the counters even out.
 //
 // The loop's part. While a plan changes anything (admit, preempt, expire, refuse), carry that out, ignore the chunks
-// and plan again with the same `now`: an admitted request is a running sequence from then on. A request that was
-// preempted is not admitted by the next plan, and one that was admitted is not preempted by it, so that this ends after
-// a few rounds. Then compute the chunks. Work that can be done is: with nothing paused or held, a plan without changes
-// has chunks.
+// and plan again with the same `now`: an admitted request is a running sequence from then on. That ends after a few
+// rounds: what was admitted is not preempted again, nor what was preempted admitted (but where it can then share kept
+// pages of which it had its own copies). Then compute the chunks. There are some whenever a sequence runs that is not
+// paused. Paused ones keep slot and pages for as long as the caller and better ones let them, and requests of equal
+// priority wait; a paused request that was preempted must be `held`.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +33,9 @@ struct QueuedRequest {
   size_t n_cached = 0;       // of those, in kept pages that it will share
   size_t cached_in_use = 0;  // of those pages, held by running sequences; the others are counted in free_pages
   unsigned n_slots = 1;      // samples
-  bool held = false;         // not now: another request computes a prefix that it will share, or its reader is slow
+  // Not in this step, in none of its plans: another request computes a prefix that it will share, or its reader is
+  // slow.
+  bool held = false;
 };
 
 // Holds a slot. A request has one of these until its prompt is read, then one for each sample.
