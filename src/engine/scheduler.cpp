@@ -298,6 +298,8 @@ class Planner {
   }
 
   bool make_room_for(const QueuedRequest& q, size_t pages) {
+    // Nobody leaves on an estimate: requests that are admitted together may share pages that were counted for each.
+    if (!out_.admit.empty() && x_.victims.empty()) return fits(q.n_slots, pages);
     // Once somebody had to leave, only those that come before them in the queue may be admitted.
     for (uint32_t g : x_.victims) {
       if (x_.groups[g].rank >= q.priority) return false;
