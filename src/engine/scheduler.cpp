@@ -29,6 +29,12 @@ size_t tokens_within(const RunningSequence& s, size_t pages, size_t page) {
   return std::min(s.remaining, minus(std::min(s.n_pages + pages, need) * page, s.n_computed));
 }
 
+// Pages that a request with so many samples will want soon after its prompt: the next one for each, and for all but one
+// a copy of the prompt's last. Admission sets them aside, or the first step would have to preempt somebody.
+size_t reserve(size_t n_slots) {
+  return 2 * std::max<size_t>(1, n_slots) - 1;
+}
+
 // Writes one plan; lives as long as one call of plan_step.
 class Planner {
  public:
@@ -55,6 +61,7 @@ class Planner {
     out_.refuse.clear();
     x_.groups.clear();
     x_.group_of.clear();
+    x_.victims.clear();
     x_.queued_done.assign(in_.queued.size(), 0);
     free_ = in_.free_pages;
   }
@@ -62,6 +69,24 @@ class Planner {
   [[nodiscard]] double rank(int priority, double arrival) const {
     const double age = in_.limits.ageing_s;
     return priority + (age > 0 ? std::floor(std::max(0.0, in_.now - arrival) / age) : 0);
+  }
+
+  // Turns go by the class of a base priority, which ages by its oldest member. If each request aged alone, the queue of
+  // a tenant that floods would soon outrank what others send with the same priority, and fairness would end there.
+  void join_class(int priority, double arrival) {
+    for (PlanScratch::Class& c : x_.classes) {
+      if (c.priority != priority) continue;
+      c.oldest = std::min(c.oldest, arrival);
+      return;
+    }
+    x_.classes.push_back({priority, arrival});
+  }
+
+  [[nodiscard]] double class_rank(int priority) const {
+    for (const PlanScratch::Class& c : x_.classes) {
+      if (c.priority == priority) return rank(priority, c.oldest);
+    }
+    return priority;
   }
 
   [[nodiscard]] double work(uint32_t tenant) const { return tenant < in_.tenants.size() ? in_.tenants[tenant] : 0; }
@@ -73,15 +98,15 @@ class Planner {
       uint32_t g = static_cast<uint32_t>(x_.groups.size());
       while (g > 0 && x_.groups[g - 1].request != s.request) --g;  // a few dozen at most, the last one as a rule
       if (g == 0) {
-        x_.groups.push_back({.request = s.request, .rank = rank(s.priority, s.arrival), .arrival = s.arrival});
+        x_.groups.push_back(
+            {.request = s.request, .priority = s.priority, .rank = rank(s.priority, s.arrival), .arrival = s.arrival});
         g = static_cast<uint32_t>(x_.groups.size());
       }
       x_.group_of.push_back(--g);
       Group& group = x_.groups[g];
       group.slots += s.n_slots;
       group.own_pages += s.own_pages;
-      // A decoder keeps a page of reserve. So does each sample that is to come, or it would take it from the others.
-      group.pages_to_come += s.decoding ? 1 : pages_for(s, s.remaining, page_) + s.n_slots;
+      group.pages_to_come += s.decoding ? 1 : pages_for(s, s.remaining, page_) + reserve(s.n_slots);
       if (s.paused || s.remaining == 0) continue;
       group.paused = false;
       const size_t pages = pages_for(s, 1, page_);
@@ -136,29 +161,35 @@ class Planner {
     return found;
   }
 
-  // Makes groups that are `among` leave, the worst first, until `fits()`, then lets those stay that turned out not to
-  // matter: whoever leaves was needed, and so does not fit again at once. False where all of them are not enough.
+  // Makes groups that are `among` leave, the worst first, until `fits()`. False where all of them are not enough.
   template <typename Among, typename Fits>
   bool displace(Among among, Fits fits) {
-    x_.victims.clear();
     while (!fits()) {
       const uint32_t g = pick(false, among);
       if (g == kNone) return false;
       leave(x_.groups[g]);
       x_.victims.push_back(g);
     }
-    for (size_t i = x_.victims.size(); i-- > 0;) {
-      Group& group = x_.groups[x_.victims[i]];
-      stay(group);
-      if (!fits()) leave(group);
-    }
     return true;
   }
 
-  void preempt_victims() {
+  // Preempts the victims but for those that turned out not to matter: whoever leaves was needed, and so does not fit
+  // again at once. None stays that a better one which had to leave could displace from the queue in the next plan.
+  template <typename Fits>
+  void preempt_victims(Fits fits) {
+    int highest = std::numeric_limits<int>::min();  // priority of those that leave
+    const bool enough = fits();
+    for (size_t i = x_.victims.size(); i-- > 0;) {
+      Group& group = x_.groups[x_.victims[i]];
+      stay(group);
+      if (enough && fits() && group.rank >= highest) continue;
+      leave(group);
+      highest = std::max(highest, group.priority);
+    }
     for (uint32_t g : x_.victims) {
       if (x_.groups[g].gone) out_.preempt.push_back(x_.groups[g].request);
     }
+    x_.victims.clear();
   }
 
   template <typename Value>
@@ -172,8 +203,9 @@ class Planner {
   void make_room_for_decoders() {
     const uint32_t kept = pick(true, [](const Group& g) { return !g.paused; });
     if (kept == kNone) return;
-    displace([&](const Group& g) { return &g != &x_.groups[kept]; }, [&] { return sum(&Group::pages_now) <= free_; });
-    preempt_victims();
+    const auto fits = [&] { return sum(&Group::pages_now) <= free_; };
+    displace([&](const Group& g) { return &g != &x_.groups[kept]; }, fits);
+    preempt_victims(fits);
   }
 
   // The best prompt advances: at the cost of worse groups, and of paused ones, which lose no time by it.
@@ -181,12 +213,12 @@ class Planner {
     const uint32_t kept = pick(true, [](const Group& g) { return g.prompt; });
     if (kept == kNone) return;
     const Group& prompt = x_.groups[kept];
-    displace([&](const Group& g) { return &g != &prompt && (g.paused || better(prompt, g)); },
-             [&] { return sum(&Group::pages_now) + prompt.prompt_pages_now <= free_; });
-    preempt_victims();
+    const auto fits = [&] { return sum(&Group::pages_now) + prompt.prompt_pages_now <= free_; };
+    displace([&](const Group& g) { return &g != &prompt && (g.paused || better(prompt, g)); }, fits);
+    preempt_victims(fits);
   }
 
-  // Pages that a queued request takes out of free_pages until it decodes: the kept ones too that nobody holds now.
+  // Pages that the tokens of a queued request take out of free_pages: the kept ones too that nobody holds now.
   [[nodiscard]] size_t pages_of(const QueuedRequest& q) const {
     const size_t copied_tail = q.n_cached % page_ != 0 ? 1 : 0;
     return minus((q.n_tokens + page_ - 1) / page_ + copied_tail, q.cached_in_use);
@@ -200,11 +232,16 @@ class Planner {
       const RunningSequence& s = in_.running[i];
       if (stays(i) && !s.decoding) charge(s.tenant, s.remaining);
     }
-    while (out_.preempt.empty()) {  // whoever was preempted must be in the queue before others take its place
-      const size_t i = head_of_queue();
-      if (i == in_.queued.size() || !place(in_.queued[i])) return;
+    for (size_t i = head_of_queue(); i != in_.queued.size() && place(in_.queued[i]); i = head_of_queue()) {
       x_.queued_done[i] = 1;
     }
+    preempt_victims([&] { return fits(0, 0); });
+  }
+
+  // With what has been admitted, and so much more.
+  [[nodiscard]] bool fits(size_t slots, size_t pages) const {
+    return sum(&Group::slots) + admitted_slots_ + slots <= in_.limits.max_slots &&
+           sum(&Group::pages_to_come) + admitted_pages_ + pages <= free_;
   }
 
   void charge(uint32_t tenant, size_t n_tokens) {
@@ -212,7 +249,7 @@ class Planner {
   }
 
   [[nodiscard]] bool ahead(const QueuedRequest& a, const QueuedRequest& b) const {
-    const double rank_a = rank(a.priority, a.arrival), rank_b = rank(b.priority, b.arrival);
+    const double rank_a = class_rank(a.priority), rank_b = class_rank(b.priority);
     if (rank_a != rank_b) return rank_a > rank_b;
     const double work_a = a.tenant < x_.work.size() ? x_.work[a.tenant] : 0;
     const double work_b = b.tenant < x_.work.size() ? x_.work[b.tenant] : 0;
@@ -221,11 +258,23 @@ class Planner {
     return a.id < b.id;
   }
 
-  [[nodiscard]] size_t head_of_queue() const {
+  [[nodiscard]] bool eligible(size_t i) const { return !x_.queued_done[i] && !in_.queued[i].held; }
+
+  // Whoever is chosen for its tenant's sake must not be one that a request still queued could displace in the next
+  // plan.
+  [[nodiscard]] size_t head_of_queue() {
+    x_.classes.clear();
+    int highest = std::numeric_limits<int>::min();
+    for (size_t i = 0; i < in_.queued.size(); ++i) {
+      if (!eligible(i)) continue;
+      join_class(in_.queued[i].priority, in_.queued[i].arrival);
+      highest = std::max(highest, in_.queued[i].priority);
+    }
     size_t head = in_.queued.size();
     for (size_t i = 0; i < in_.queued.size(); ++i) {
-      if (x_.queued_done[i] || in_.queued[i].held) continue;
-      if (head == in_.queued.size() || ahead(in_.queued[i], in_.queued[head])) head = i;
+      const QueuedRequest& q = in_.queued[i];
+      if (!eligible(i) || rank(q.priority, q.arrival) < highest) continue;
+      if (head == in_.queued.size() || ahead(q, in_.queued[head])) head = i;
     }
     return head;
   }
@@ -234,57 +283,71 @@ class Planner {
   // would never find its pages if small ones could always pass.
   bool place(const QueuedRequest& q) {
     if (q.n_slots > in_.limits.max_slots) return out_.refuse.push_back(q.id), true;
-    const size_t pages = pages_of(q), reserve = q.n_slots;
-    const auto fits = [&] {
-      return sum(&Group::slots) + admitted_slots_ + q.n_slots <= in_.limits.max_slots &&
-             sum(&Group::pages_to_come) + admitted_pages_ + pages + reserve <= free_;
-    };
+    const size_t pages = pages_of(q), wanted = pages + reserve(q.n_slots);
     const bool alone = pick(true, [](const Group&) { return true; }) == kNone && out_.admit.empty();
     if (alone && pages > free_) {
-      if (!in_.running.empty()) return false;  // what expires may free more than was counted
+      if (!in_.running.empty()) return false;  // what leaves may free more than was counted
       return out_.refuse.push_back(q.id), true;
     }
-    if (!alone && !fits()) {
-      const bool displaced = displace([&](const Group& g) { return g.rank < q.priority; }, fits);
-      if (!displaced) return undo_displacement(), false;
-      preempt_victims();
-    }
+    if (!alone && !make_room_for(q, wanted)) return false;
     out_.admit.push_back(q.id);
     admitted_slots_ += q.n_slots;
-    admitted_pages_ += pages + reserve;
+    admitted_pages_ += wanted;
     charge(q.tenant, minus(q.n_tokens, q.n_cached));
     return true;
   }
 
-  void undo_displacement() {
-    for (uint32_t g : x_.victims) stay(x_.groups[g]);
+  bool make_room_for(const QueuedRequest& q, size_t pages) {
+    // Nobody leaves on an estimate: requests that are admitted together may share pages that were counted for each.
+    if (!out_.admit.empty() && x_.victims.empty()) return fits(q.n_slots, pages);
+    // Once somebody had to leave, only those that come before them in the queue may be admitted.
+    for (uint32_t g : x_.victims) {
+      if (x_.groups[g].rank >= q.priority) return false;
+    }
+    const size_t n_victims = x_.victims.size();
+    if (displace([&](const Group& g) { return g.rank < q.priority; }, [&] { return fits(q.n_slots, pages); }))
+      return true;
+    for (size_t i = n_victims; i < x_.victims.size(); ++i) stay(x_.groups[x_.victims[i]]);
+    x_.victims.resize(n_victims);
+    return false;
   }
 
   void fill() {
     collect();
-    const size_t max_tokens = std::max<size_t>(1, in_.limits.max_tokens);
-    const size_t most_decoders = x_.line.empty() ? max_tokens : std::max<size_t>(1, max_tokens - 1);
-    size_t pages = minus(free_, admitted_pages_);
-    for (uint32_t i : x_.decoders) {
-      const size_t need = pages_for(in_.running[i], 1, page_);
-      if (out_.chunks.size() == most_decoders) break;
-      if (need > pages) continue;
-      pages -= need;
-      out_.chunks.push_back({in_.running[i].index, 1});
-    }
-    const size_t left = max_tokens - out_.chunks.size();
-    fill_prompts(x_.decoders.empty() ? left : std::min(left, std::max<size_t>(1, in_.prompt_budget)), pages);
+    tokens_left_ = std::max<size_t>(1, in_.limits.max_tokens);
+    pages_left_ = minus(free_, admitted_pages_);
+    const size_t kept_for_prompts = x_.line.empty() || tokens_left_ == 1 ? 0 : 1;
+    const size_t n_decoders = fill_decoders(0, kept_for_prompts);
+    fill_prompts(x_.decoders.empty() ? tokens_left_ : std::min(tokens_left_, std::max<size_t>(1, in_.prompt_budget)));
+    fill_decoders(n_decoders, 0);
     if (out_.chunks.empty() && !out_.changes()) refuse_what_is_stuck();
+  }
+
+  void take(const RunningSequence& s, size_t n) {
+    pages_left_ -= pages_for(s, n, page_);
+    tokens_left_ -= n;
+    out_.chunks.push_back({s.index, n});
+  }
+
+  // A token for each decoder from the `first` on, until no more than `keep` tokens are left; returns where it stopped.
+  size_t fill_decoders(size_t first, size_t keep) {
+    for (; first < x_.decoders.size() && tokens_left_ > keep; ++first) {
+      const RunningSequence& s = in_.running[x_.decoders[first]];
+      if (tokens_within(s, pages_left_, page_) > 0) take(s, 1);
+    }
+    return first;
   }
 
   // Sorts the sequences that can be computed into decoders and prompts by turn.
   void collect() {
     x_.decoders.clear();
     x_.line.clear();
+    x_.classes.clear();
     for (uint32_t i = 0; i < in_.running.size(); ++i) {
       const RunningSequence& s = in_.running[i];
       if (!stays(i) || s.paused || s.remaining == 0) continue;
       (s.decoding ? x_.decoders : x_.line).push_back(i);
+      if (!s.decoding) join_class(s.priority, s.arrival);
     }
     const auto group = [&](uint32_t i) -> const Group& { return x_.groups[x_.group_of[i]]; };
     std::sort(x_.decoders.begin(), x_.decoders.end(),
@@ -292,7 +355,8 @@ class Planner {
     std::sort(x_.line.begin(), x_.line.end(), [&](uint32_t a, uint32_t b) {
       const Group &ga = group(a), &gb = group(b);
       if (&ga == &gb) return a < b;
-      if (ga.rank != gb.rank) return ga.rank > gb.rank;
+      const double rank_a = class_rank(in_.running[a].priority), rank_b = class_rank(in_.running[b].priority);
+      if (rank_a != rank_b) return rank_a > rank_b;
       const double work_a = work(in_.running[a].tenant), work_b = work(in_.running[b].tenant);
       if (work_a != work_b) return work_a < work_b;
       return ga.arrival != gb.arrival ? ga.arrival < gb.arrival : ga.request < gb.request;
@@ -302,7 +366,7 @@ class Planner {
   // Prompts in order of their turn. One that takes more than this step leaves a quarter to the next in line: a question
   // of 200 tokens behind a document of 8,000 would else wait for seconds with nothing to show, while the document loses
   // a quarter of its speed for a moment. The first takes back what the others cannot use.
-  void fill_prompts(size_t budget, size_t pages) {
+  void fill_prompts(size_t budget) {
     if (x_.line.empty()) return;
     const RunningSequence& first = in_.running[x_.line.front()];
     size_t share = 0;
@@ -310,19 +374,22 @@ class Planner {
       const RunningSequence& second = in_.running[x_.line[1]];
       if (second.priority >= first.priority) share = std::min(second.remaining, std::max<size_t>(1, budget / 4));
     }
-    size_t first_chunk = out_.chunks.size(), first_tokens = 0;
+    const size_t first_chunk = out_.chunks.size();
+    size_t first_tokens = 0;
     for (uint32_t i : x_.line) {
       const RunningSequence& s = in_.running[i];
-      const size_t n = std::min(tokens_within(s, pages, page_), budget - (&s == &first ? share : 0));
+      const size_t n = std::min(tokens_within(s, pages_left_, page_), budget - (&s == &first ? share : 0));
       if (n == 0) continue;
       if (&s == &first) first_tokens = n;
-      pages -= pages_for(s, n, page_);
       budget -= n;
-      out_.chunks.push_back({s.index, n});
+      take(s, n);
     }
-    if (first_tokens == 0 || budget == 0) return;
-    pages += pages_for(first, first_tokens, page_);
-    out_.chunks[first_chunk].n_tokens = std::min(tokens_within(first, pages, page_), first_tokens + budget);
+    if (first_tokens == 0) return;
+    const size_t pages = pages_left_ + pages_for(first, first_tokens, page_);
+    const size_t n = std::min(tokens_within(first, pages, page_), first_tokens + budget);
+    pages_left_ = pages - pages_for(first, n, page_);
+    tokens_left_ -= n - first_tokens;
+    out_.chunks[first_chunk].n_tokens = n;
   }
 
   // Only the last group is ever left without pages, all others having given theirs up: the pool is too small for it.
@@ -337,6 +404,7 @@ class Planner {
   const size_t page_;
   size_t free_ = 0;  // pages, those of groups that leave included
   size_t admitted_slots_ = 0, admitted_pages_ = 0;
+  size_t tokens_left_ = 0, pages_left_ = 0;  // of the forward
 };
 
 }  // namespace

@@ -2,14 +2,16 @@
 // function of its input: no clock, no tensors, no state; any thread may call it. It cannot fail.
 //
 // Order. A request's effective priority is its priority, and one more for each `ageing_s` seconds since it arrived,
-// without end: nobody starves. The queue is served by effective priority, then the tenant with less work done (Sheng et
-// al., "Fairness in Serving Large Language Models", OSDI 2024: Virtual Token Counter), then arrival.
+// without end. Turns go by the effective priority of the oldest request of the same priority, then to the tenant with
+// less work done (Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024: Virtual Token Counter), then by
+// arrival. Nobody starves: a low priority overtakes in time, and within one the counters even out.
 //
 // The loop's part. While a plan changes anything (admit, preempt, expire, refuse), carry that out, ignore the chunks
-// and plan again with the same `now`: an admitted request is a running sequence from then on. A request that was
-// preempted is not admitted by the next plan, and one that was admitted is not preempted by it, so that this ends after
-// a few rounds. Then compute the chunks. Work that can be done is: with nothing paused or held, a plan without changes
-// has chunks.
+// and plan again with the same `now`: an admitted request is a running sequence from then on. That ends after a few
+// rounds: what was admitted is not preempted again, nor what was preempted admitted (but where it can then share kept
+// pages of which it had its own copies, or a better one that left with it is held). Then compute the chunks. There are
+// some whenever a sequence runs that is not paused. Paused ones keep slot and pages for as long as the caller and
+// better ones let them, and requests of equal priority wait; a paused request that was preempted must be `held`.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +33,9 @@ struct QueuedRequest {
   size_t n_cached = 0;       // of those, in kept pages that it will share
   size_t cached_in_use = 0;  // of those pages, held by running sequences; the others are counted in free_pages
   unsigned n_slots = 1;      // samples
-  bool held = false;         // not now: another request computes a prefix that it will share, or its reader is slow
+  // Not in this step, in none of its plans: another request computes a prefix that it will share, or its reader is
+  // slow.
+  bool held = false;
 };
 
 // Holds a slot. A request has one of these until its prompt is read, then one for each sample.
@@ -78,6 +82,7 @@ struct Scheduled {
 struct PlanScratch {
   struct Group {  // the sequences of one running request
     uint64_t request = 0;
+    int priority = 0;
     double rank = 0;  // effective priority
     double arrival = 0;
     bool paused = true;   // all of them, or nothing to compute
@@ -89,7 +94,12 @@ struct PlanScratch {
     size_t pages_now = 0;         // for the next token of its decoders
     size_t prompt_pages_now = 0;  // for one token of its prompt
   };
+  struct Class {
+    int priority = 0;
+    double oldest = 0;  // arrival
+  };
   std::vector<Group> groups;
+  std::vector<Class> classes;
   std::vector<uint32_t> group_of;  // by running sequence
   std::vector<uint32_t> line;      // prompts by turn
   std::vector<uint32_t> decoders;  // running sequences
