@@ -54,8 +54,8 @@ void add_memory(ServerConfig& c, std::vector<ConfigField>& to) {
 void add_requests(ServerConfig& c, std::vector<ConfigField>& to) {
   const std::string_view g = "Requests";
   to.insert(to.end(),
-            {{g, "openai_api", &c.openai_api, "Serve /v1/..."},
-             {g, "ollama_api", &c.ollama_api, "Serve /api/..."},
+            {{g, "openai_api", &c.openai_api, "Serve the routes of OpenAI's API, /v1/"},
+             {g, "ollama_api", &c.ollama_api, "Serve the routes of Ollama's API, /api/"},
              {g, "max_n", &c.max_n, "Most completions of one request (n, best_of)", {.min = 1, .max = 1024}},
              {g, "max_logprobs", &c.max_logprobs, "Most alternatives per token (top_logprobs)", {.max = 1024}},
              {g,

@@ -29,9 +29,26 @@ std::string at(int line, int column, std::string_view what) {
   throw Refusal(at(mark.line + 1, mark.column + 1, what));
 }
 
+// Whether the quoted text that begins at `at` ends. yaml-cpp 0.7 takes the end of the file for a closing quote: one
+// that was forgotten would swallow the rest.
+bool is_closed(std::string_view text, size_t at) {
+  const char quote = text[at];
+  for (size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      if (quote == '"' || i + 1 == text.size() || text[i + 1] != quote) return true;
+      ++i;  // '' is a quote within quotes
+    }
+  }
+  return false;
+}
+
 // Builds the tree from yaml-cpp's events, which come in the order of the text.
 class TreeBuilder final : public YAML::EventHandler {
  public:
+  explicit TreeBuilder(std::string_view text) : text_(text) {}
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) refuse(mark, "a second document begins here: a configuration is one");
   }
@@ -46,6 +63,9 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     YamlNode scalar = node(mark, tag, anchor, YamlNode::Kind::kScalar);
     scalar.quoted = tag == "!";
+    const auto begin = static_cast<size_t>(std::max(mark.pos, 0));
+    const bool quote = begin < text_.size() && (text_[begin] == '"' || text_[begin] == '\'');
+    if (scalar.quoted && quote && !is_closed(text_, begin)) refuse(mark, "this quote is not closed");
     scalar.text = value;
     close(std::move(scalar));
   }
@@ -100,7 +120,12 @@ class TreeBuilder final : public YAML::EventHandler {
     if (parent.node.kind == YamlNode::Kind::kList) {
       parent.node.items.push_back(std::move(done));
     } else if (parent.has_key) {
-      parent.node.entries.back().value = std::move(done);
+      YamlEntry& entry = parent.node.entries.back();
+      if (done.kind == YamlNode::Kind::kNull) {  // yaml-cpp has it where the next thing begins
+        done.line = entry.key.line;
+        done.column = entry.key.column;
+      }
+      entry.value = std::move(done);
       parent.has_key = false;
     } else {
       add_key(parent, std::move(done));
@@ -127,6 +152,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   static constexpr size_t kMostKeys = 500;
 
+  const std::string_view text_;
   std::vector<Open> open_;
   size_t nodes_ = 0;
   int documents_ = 0;
@@ -163,11 +189,13 @@ std::string_view yaml_kind_name(YamlNode::Kind kind) {
 }
 
 Result<YamlNode> parse_yaml(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   QUERN_CHECK_OK(check_text(text));
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    TreeBuilder builder;
+    TreeBuilder builder(text);
     while (parser.HandleNextDocument(builder)) {
     }
     return std::move(builder.root);
