@@ -19,9 +19,8 @@ Loop::Loop(Runner& runner, const Tokenizer& tokenizer, const LoopOptions& option
       prefixes_(runner.kv().pool(), options.prefix_pages) {}
 
 void Loop::add(std::unique_ptr<Job> job) {
-  const bool back = std::none_of(jobs_.begin(), jobs_.end(), [&](const auto& j) {
-    return j->request.tenant == job->request.tenant;
-  });
+  const bool back =
+      std::none_of(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j->request.tenant == job->request.tenant; });
   job->tenant = tenant_of(job->request.tenant);
   if (back) {
     std::vector<double> active;
@@ -75,12 +74,14 @@ ServiceState Loop::state() const {
     for (size_t i = 0; job->admitted && i < job->sequences.size(); ++i) s.running += job->active(i);
   }
   s.pages_used = pool.n_pages() - pool.free_pages() - s.pages_cached;
+  if (options_.folder != nullptr) {
+    const KvFolderStats disk = options_.folder->stats();
+    s.disk_hits = disk.hits;
+    s.disk_writes = disk.writes;
+    s.disk_errors = disk.errors;
+    s.disk_notice = disk.notice;
+  }
   return s;
-}
-
-void Loop::keep_pages(const Job& job, const Sequence& s, bool ended) {
-  if (job.request.embed || s.n_computed == 0) return;
-  prefixes_.insert(job.tenant, std::span(s.ids).first(s.n_computed), s.pages, ended);
 }
 
 // Rows of logits that a chunk asks for.
@@ -120,6 +121,7 @@ void Loop::make_inputs() {
 bool Loop::step() {
   const StepTimer timer(runner_.profiler());
   const double start = now_s();
+  restore_pages();
   plan(start);
   if (plan_.chunks.empty()) return false;
   make_inputs();
@@ -164,7 +166,7 @@ Status Loop::forward() {
     const auto logits = out.logits.subspan(row * n_vocab, rows * n_vocab);
     row += rows;
     if (first / kKvPageTokens != s.n_computed / kKvPageTokens && s.completion.ids.empty()) {
-      keep_pages(*slot.job, s, /*ended=*/false);  // so that requests that wait for this prefix can go on
+      keep_pages(*slot.job, s, first, /*ended=*/false);  // so that requests that wait for this prefix can go on
     }
     Status ok;
     if (inputs_[i].all_logits) ok = take_prompt_logprobs(slot, first, logits);
@@ -230,7 +232,7 @@ void Loop::end_jobs() {
   for (const auto& job : jobs_) {
     for (Sequence& s : job->sequences) {
       if (!s.done || s.pages.pages().empty()) continue;
-      keep_pages(*job, s, /*ended=*/true);
+      keep_pages(*job, s, 0, /*ended=*/true);
       s.pages.clear();
     }
     if (job->ended()) end(*job);

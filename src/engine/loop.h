@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/kv_folder.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -26,7 +27,9 @@ struct LoopOptions {
   size_t n_parallel = 1;
   double max_itl_s = 0;  // see ServiceOptions
   double ageing_s = 10;
-  size_t prefix_pages = 0;  // that the prefix index may hold
+  size_t prefix_pages = 0;     // that the prefix index may hold
+  KvFolder* folder = nullptr;  // where long prefixes outlive the process; may be null, else outlives the loop
+  std::function<void()> wake;  // called on the folder's thread when step() may have more to do
 };
 
 // One request on its way.
@@ -43,6 +46,10 @@ struct Job {
   std::optional<Error> error;
   std::vector<TokenRecord> prompt_logprobs;
   std::vector<double> state_sum;  // of an embedding, in order of position
+  // Pages of its prefix that come from the folder, and the table that takes them.
+  std::shared_ptr<KvFetch> fetch;
+  std::optional<PageTable> restored;
+  bool looked_on_disk = false;
 
   [[nodiscard]] bool active(size_t i) const { return !sequences[i].done && (i == 0 || prompt_read); }
   [[nodiscard]] bool ended() const;
@@ -90,11 +97,16 @@ class Loop {
   void preempt(Job& job);
   uint32_t tenant_of(const std::string& name);
 
+  // Pages of the folder, loop_kept.cpp.
+  void look_on_disk(Job& job, size_t matched);
+  void restore_pages();
+  bool restore_page(Job& job, const KvPageBytes& page);
+  void keep_pages(const Job& job, const Sequence& s, size_t from, bool ended);
+
   // The step itself, loop.cpp.
   Status forward();
   void make_inputs();
   size_t logit_rows_of(const Slot& slot, size_t n_tokens) const;
-  void keep_pages(const Job& job, const Sequence& s, bool ended);
   Status after_forward(const Slot& slot, std::span<const float> logits);
   Status take_prompt_logprobs(const Slot& slot, size_t first, std::span<const float> logits);
   void take_states(Job& job, const Sequence& s, std::span<const float> states);

@@ -66,6 +66,8 @@ void Loop::list_queued() {
     if (room && !job->request.embed && !job->request.options.prompt_logprobs && compared++ < kCompared) {
       q.n_cached = prefixes_.matching(job->tenant, job->sequences[0].ids);
       q.held = q.held || waits_for_prefix(*job, q.n_cached);
+      if (!q.held) look_on_disk(*job, q.n_cached);
+      q.held = q.held || job->fetch != nullptr;
     }
     queued_.push_back(q);
   }
@@ -120,7 +122,7 @@ void Loop::admit(Job& job) {
 // computed again.
 void Loop::preempt(Job& job) {
   for (Sequence& s : job.sequences) {
-    keep_pages(job, s, /*ended=*/true);
+    keep_pages(job, s, 0, /*ended=*/true);
     s.pages.clear();
     s.n_computed = 0;
   }

@@ -40,6 +40,7 @@ class Runner {
   // An empty `make_backend` is the processor's, by the options and QUERN_ISA.
   static Result<std::unique_ptr<Runner>> create(const EngineOptions& options, const BackendFactory& make_backend = {});
 
+  [[nodiscard]] const ModelFile& model_file() const { return *file_; }
   [[nodiscard]] const GgufView& file() const { return file_->view(); }
   [[nodiscard]] const Model& model() const { return *model_; }
   [[nodiscard]] KvStore& kv() { return *kv_; }

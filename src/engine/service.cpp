@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 #include "engine/engine_impl.h"
+#include "engine/kv_folder.h"
+#include "engine/kv_model_key.h"
 #include "engine/loop.h"
 #include "engine/service_internals.h"
 
@@ -19,8 +21,11 @@ class Service::Impl {
  public:
   std::unique_ptr<Engine> engine;
   std::shared_ptr<ServiceObserver> observer;
+  std::unique_ptr<KvFolder> folder;
   std::unique_ptr<Loop> loop;
   size_t max_waiting = 0;
+
+  ~Impl() { folder.reset(); }  // its thread pokes
 
   static Result<std::unique_ptr<Service>> create(const ServiceOptions& options, const BackendFactory& make_backend,
                                                  std::shared_ptr<ServiceObserver> observer) {
@@ -28,6 +33,12 @@ class Service::Impl {
     QUERN_TRY(impl->engine, EngineInternals::load(options.engine, make_backend));
     Runner& runner = EngineInternals::runner(*impl->engine);
     impl->observer = std::move(observer);
+    if (!options.kv_dir.empty()) {
+      QUERN_TRY(impl->folder, KvFolder::open({.folder = options.kv_dir,
+                                              .model_key = kv_model_key(runner.model_file()),
+                                              .shape = runner.kv().shape(),
+                                              .limit_bytes = options.kv_dir_bytes}));
+    }
     impl->max_waiting = options.max_waiting;
     const size_t pages = runner.kv().pool().n_pages();
     const size_t kept = options.prefix_cache_bytes / runner.kv().page_bytes();
@@ -35,7 +46,9 @@ class Service::Impl {
                                         LoopOptions{.n_parallel = options.engine.n_parallel,
                                                     .max_itl_s = options.max_itl_ms / 1000,
                                                     .ageing_s = options.ageing_s,
-                                                    .prefix_pages = kept == 0 ? pages / 2 : std::min(kept, pages)},
+                                                    .prefix_pages = kept == 0 ? pages / 2 : std::min(kept, pages),
+                                                    .folder = impl->folder.get(),
+                                                    .wake = [i = impl.get()] { i->poke(); }},
                                         impl->observer.get());
     impl->start();
     return std::unique_ptr<Service>(new Service(std::move(impl)));
@@ -44,6 +57,15 @@ class Service::Impl {
   void start() {
     publish();
     thread_ = std::thread([this] { run(); });
+  }
+
+  // Something outside the inbox happened.
+  void poke() {
+    {
+      const std::lock_guard lock(mutex_);
+      poked_ = true;
+    }
+    wake_.notify_one();
   }
 
   void stop() {
@@ -127,7 +149,7 @@ class Service::Impl {
   // Waits until there is something to do; nullopt when it is over.
   std::optional<Inbox> next(bool active) {
     std::unique_lock lock(mutex_);
-    const auto has_mail = [this] { return stopping_ || !inbox_.added.empty() || !inbox_.asked.empty(); };
+    const auto has_mail = [this] { return stopping_ || poked_ || !inbox_.added.empty() || !inbox_.asked.empty(); };
     if (!active) {
       // A paused request may still expire.
       const double left = loop->next_deadline() - now_s();
@@ -137,6 +159,7 @@ class Service::Impl {
         wake_.wait(lock, has_mail);
       }
     }
+    poked_ = false;
     if (stopping_) return std::nullopt;
     return std::exchange(inbox_, {});
   }
@@ -153,7 +176,7 @@ class Service::Impl {
   std::condition_variable wake_;
   Inbox inbox_;
   ServiceState state_;
-  bool empty_ = true, stopping_ = false;
+  bool empty_ = true, stopping_ = false, poked_ = false;
   RequestId next_id_ = 1;
 };
 
