@@ -201,10 +201,10 @@ void Connection::advance() {
         if (!transport_.pending()) return;
         read();
         break;
+      case Phase::kHandshake:
       case Phase::kLinger:
         if (ended_) close(false);
         return;
-      case Phase::kHandshake:
       case Phase::kClosed:
         return;
     }

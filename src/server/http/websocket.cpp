@@ -368,7 +368,10 @@ void Session::was_read(BeastError error) {
   if (finished_) return;
   if (error) {
     if (closing_) return;  // the close, which is under way, ends it
-    return error == ws::error::closed ? finish() : client_gone();
+    if (error == ws::error::closed) return finish();
+    if (error != ws::condition::protocol_violation && error != ws::error::message_too_big) return client_gone();
+    ++core_->bad_requests;
+    return finish();
   }
   if (!stream_.got_text()) {
     request_close(ws::close_code::unknown_data, "only text messages are understood");
