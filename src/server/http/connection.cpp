@@ -292,6 +292,7 @@ void Connection::dispatch() {
   reader_.reset();
   exchange_open_ = true;
   core_->open_exchange();
+  if (ended_) outbox_.probe();
   try {
     core_->handlers.http(std::move(exchange));
   } catch (...) {
