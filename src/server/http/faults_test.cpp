@@ -6,7 +6,7 @@
 #include <deque>
 #include <random>
 
-#include "server/http/http_fixture.h"
+#include "tests/support/http_fixture.h"
 
 namespace quern::http {
 namespace {
@@ -99,7 +99,7 @@ TEST_F(FaultTest, AClientThatIsRefusedMayFinishSendingAndReadsWhy) {
 }
 
 TEST_F(FaultTest, SlowWritersAreTimedOut) {
-  serve_text("x", {.header_timeout_s = 0.05, .body_timeout_s = 0.05, .idle_timeout_s = 0.1});
+  serve_text("x", {.header_timeout_s = 0.05, .body_timeout_s = 0.05, .idle_timeout_s = 0.5});
   HttpClient in_header = client(), in_body = client(), idle = client(), between = client();
   in_header.send("GET / HTTP/1.1\r\nHo");
   in_body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nab");

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "server/http/http_fixture.h"
+#include "tests/support/http_fixture.h"
 
 namespace quern::http {
 namespace {
@@ -208,7 +208,7 @@ TEST_F(WebSocketTest, IsClosedByADrain) {
 }
 
 TEST_F(WebSocketTest, IsCutWhenThePeerDiesOrIsSilent) {
-  serve_echo({.idle_timeout_s = 0.1});
+  serve_echo({.idle_timeout_s = 0.4});
   WsClient dies = ws_client(), silent = ws_client();
   dies.upgrade();
   silent.upgrade();

@@ -1,4 +1,4 @@
-// What the tests of this folder share: a server on a free port, and the check that nothing of it is left over.
+// What the tests of src/server/http share: a server on a free port, and the check that nothing of it is left over.
 #pragma once
 
 #include <gtest/gtest.h>
