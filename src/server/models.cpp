@@ -136,7 +136,8 @@ std::vector<ModelListing> ModelStore::list() const {
   for (const hub::CachedModel& m : *cached) {
     const bool known = std::any_of(all.begin(), all.end(), [&](const ModelListing& l) { return l.path == m.path; });
     if (known) continue;
-    all.push_back({.name = m.name, .path = m.path, .bytes = m.bytes, .modified = modified_s(m.path), .configured = false});
+    all.push_back(
+        {.name = m.name, .path = m.path, .bytes = m.bytes, .modified = modified_s(m.path), .configured = false});
   }
   return all;
 }
@@ -207,6 +208,11 @@ void ModelStore::run() {
   for (const Wanted& w : left) {
     for (const Ready& ready : w.waiting) ready(tl::unexpected<Error>(over));
   }
+  // Requests hold their models: they end first, so that no service is destroyed by its own thread.
+  for (const auto& [path, model] : models) {
+    model->embedder.reset();
+    model->service->stop();
+  }
 }
 
 // The entry stays in wanted_ while it loads, so that further requests join it.
@@ -244,6 +250,7 @@ Result<std::shared_ptr<Model>> ModelStore::load(const ModelListing& listing) {
   options.kv_dir = config_.kv_dir;
   options.kv_dir_bytes = config_.kv_dir_limit.bytes;
   QUERN_TRY(model->service, Service::create(options, model->metrics));
+  model->embedder = std::make_unique<Embedder>(*model->service, model->metrics, config_.embed_max_wait_ms / 1000);
   const EngineInfo& info = model->engine().info();
   const ServiceState state = model->service->state();
   model->memory_bytes = info.weight_bytes + info.scratch_bytes + state.pages * state.page_bytes;
@@ -282,7 +289,8 @@ Status ModelStore::make_room(uint64_t bytes) {
       return fail_f(ErrorCode::kResource,
                     "the model needs {:.1f} GB, {:.1f} of {:.1f} GB are taken by models in use; raise memory_limit or "
                     "lower kv_memory",
-                    static_cast<double>(bytes) / 1e9, static_cast<double>(used) / 1e9, static_cast<double>(limit) / 1e9);
+                    static_cast<double>(bytes) / 1e9, static_cast<double>(used) / 1e9,
+                    static_cast<double>(limit) / 1e9);
     }
     const std::shared_ptr<Model> gone = std::move(oldest->second);
     models_.erase(oldest);
