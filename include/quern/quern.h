@@ -34,6 +34,7 @@ struct EngineOptions {
   unsigned n_threads = 0;         // for decode; 0: by physical cores and the control group's quota
   unsigned n_threads_batch = 0;   // for prompts; 0: as n_threads
   size_t n_parallel = 16;         // most sequences at a time (samples of one request count each)
+  uint64_t kv_bytes = 0;          // most that keys and values may take; 0: every sequence at full length
   bool use_mmap = true;           // false reads the file into memory instead, and leaves the pack cache alone
   bool pack_cache = true;         // keep packed weights in the cache folder; loads after the first map them
   uint64_t pack_cache_limit = 0;  // bytes of all packs; 0: 20 GB, or a quarter of the free disk where that is less
@@ -53,6 +54,7 @@ struct GenerateOptions {
   std::vector<std::string> stop;  // text that ends a sample; never part of the output
   bool ignore_eos = false;        // go on after the model's end token
   bool render_special = false;    // show control tokens as text
+  bool prompt_logprobs = false;   // of the prompt's tokens too, as sampling.logprobs asks; nothing cached is reused
   // Asked before each forward, so also while a long prompt is read: true ends every sample (kCancelled). May be empty.
   std::function<bool()> cancelled;
 };
@@ -102,6 +104,7 @@ struct GenerateStats {
 struct Generation {
   std::vector<Completion> completions;
   GenerateStats stats;
+  std::vector<TokenRecord> prompt_logprobs;  // of prompt[1...], when asked for
   std::vector<float> embedding;  // [d_model], of a request that asked for one
 };
 

@@ -1,6 +1,7 @@
 // Engine: loading, and the calls that need no scheduling. Generation is in generate.cpp.
 #include <algorithm>
 
+#include "base/checked.h"
 #include "base/clock.h"
 #include "engine/engine_impl.h"
 #include "engine/vocab.h"
@@ -39,6 +40,10 @@ Result<std::unique_ptr<Engine>> Engine::Impl::load(const EngineOptions& options,
   QUERN_TRY(const VocabData vocab, read_vocab(file));
   QUERN_TRY(impl->tokenizer, Tokenizer::create(vocab));
   impl->n_parallel = options.n_parallel;
+  // One context of prefixes: a chat's next turn begins with the last.
+  impl->loop = std::make_unique<Loop>(
+      *impl->runner, *impl->tokenizer,
+      LoopOptions{.n_parallel = options.n_parallel, .prefix_pages = div_up(impl->runner->n_ctx(), kKvPageTokens) + 1});
   QUERN_CHECK_OK(impl->describe());
   impl->info.load_seconds = now_s() - start;
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -132,9 +137,9 @@ Status Engine::evaluate(std::span<const int32_t> ids, size_t first,
                             : std::min(first - at, runner.max_tokens());
     const StepTimer step(runner.profiler());
     const RunnerInput input{.ids = ids.subspan(at, n), .first_position = at, .pages = &pages, .all_logits = wanted};
-    QUERN_TRY(const std::span<const float> logits, runner.forward({&input, 1}));
+    QUERN_TRY(const RunnerOutput out, runner.forward({&input, 1}));
     for (size_t i = 0; wanted && i < n; ++i) {
-      if (!visit(at + i, logits.subspan(i * n_vocab, n_vocab))) return {};
+      if (!visit(at + i, out.logits.subspan(i * n_vocab, n_vocab))) return {};
     }
     at += n;
   }
@@ -151,7 +156,7 @@ Result<double> Engine::time_forward(const ForwardShape& shape) {
   const size_t n_vocab = runner.model().config().n_vocab;
   std::vector<int32_t> ids(shape.n_tokens);
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>((i * 7919 + 13) % n_vocab);
-  impl_->retained.reset();
+  impl_->loop->prefixes().clear();
   auto& tables = impl_->bench_tables;
   while (tables.size() < shape.n_sequences) tables.emplace_back(runner.kv().pool());
   while (tables.size() > shape.n_sequences) tables.pop_back();
@@ -166,7 +171,7 @@ Result<double> Engine::time_forward(const ForwardShape& shape) {
                         .pages = &table,
                         .want_logits = done + n == shape.n_tokens});
     }
-    QUERN_TRY([[maybe_unused]] const auto logits, runner.forward(inputs));
+    QUERN_CHECK_OK(runner.forward(inputs));
     done += n;
   }
   return now_s() - start;

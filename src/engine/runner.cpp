@@ -94,13 +94,29 @@ Status Runner::allocate(const EngineOptions& options) {
   // Room for every sequence at full length, and as much again for prefixes that are kept: address space, which becomes
   // memory only as it is written.
   const size_t pages = div_up(n_ctx_, kKvPageTokens) * (options.n_parallel + 1) + 1;
-  QUERN_TRY(kv_, KvStore::create(*backend_, model_->kv_shape(), pages));
+  QUERN_TRY(const size_t most, pages_within(options.kv_bytes, pages));
+  QUERN_TRY(kv_, KvStore::create(*backend_, model_->kv_shape(), most));
   const auto bytes = checked_mul(max_logit_rows_ * sizeof(float), config.n_vocab);
   if (!bytes) return fail_f(ErrorCode::kResource, "logits of {} rows overflow", max_logit_rows_);
   QUERN_TRY(logits_, backend_->make_buffer(*bytes));
+  QUERN_TRY(states_, backend_->make_buffer(max_tokens_ * config.d_model * sizeof(float)));
   backend_info_ = backend_->info();
   notices_.insert(notices_.end(), backend_info_.notices.begin(), backend_info_.notices.end());
   return {};
+}
+
+// A limit in bytes as pages, which must hold one sequence at full length and a page to copy to.
+Result<size_t> Runner::pages_within(uint64_t kv_bytes, size_t wanted) const {
+  if (kv_bytes == 0) return wanted;
+  const size_t page_bytes = model_->kv_shape().bytes_per_position() * kKvPageTokens;
+  const size_t pages = kv_bytes / page_bytes, least = div_up(n_ctx_, kKvPageTokens) + 1;
+  if (pages < least) {
+    return fail_f(ErrorCode::kResource,
+                  "a KV cache of {} bytes holds {} tokens, a context of {} needs {} bytes; take a smaller context or a "
+                  "larger cache",
+                  kv_bytes, pages * kKvPageTokens, n_ctx_, least * page_bytes);
+  }
+  return std::min(pages, wanted);
 }
 
 void Runner::set_threads(unsigned n, unsigned n_batch) {
@@ -122,6 +138,7 @@ Status Runner::check_inputs(std::span<const RunnerInput> inputs) const {
       }
     }
     tokens += in.ids.size();
+    if (in.states) continue;
     if (in.all_logits) rows += in.ids.size();
     if (in.want_logits && !in.all_logits && !in.ids.empty()) ++rows;
   }
@@ -132,11 +149,12 @@ Status Runner::check_inputs(std::span<const RunnerInput> inputs) const {
   return {};
 }
 
-Result<std::span<const float>> Runner::forward(std::span<const RunnerInput> inputs) {
+Result<RunnerOutput> Runner::forward(std::span<const RunnerInput> inputs) {
   ids_.clear();
   spans_.clear();
   rows_.clear();
   copies_.clear();
+  size_t n_logits = 0;
   // Everything is checked before the first page changes hands: a page that was replaced and not copied would be lost.
   QUERN_CHECK_OK(check_inputs(inputs));
   for (const RunnerInput& in : inputs) {
@@ -152,18 +170,21 @@ Result<std::span<const float>> Runner::forward(std::span<const RunnerInput> inpu
                       .n_tokens = in.ids.size(),
                       .first_position = in.first_position,
                       .pages = in.pages->pages()});
-    for (size_t t = in.all_logits ? first : ids_.size() - 1; (in.all_logits || in.want_logits) && t < ids_.size();
-         ++t) {
-      rows_.push_back(static_cast<uint32_t>(t));
-    }
+    const bool all = in.all_logits || in.states;
+    if (!all && !in.want_logits) continue;
+    for (size_t t = all ? first : ids_.size() - 1; t < ids_.size(); ++t) rows_.push_back(static_cast<uint32_t>(t));
+    if (!in.states) n_logits = rows_.size();
   }
   // A batch of single tokens is bound by memory, a prompt by arithmetic: each has its own thread count.
   const bool decode = ids_.size() == spans_.size();
   if (profiler_ != nullptr) profiler_->begin_forward(decode, ids_.size());
   kv_->copy(copies_);
   backend_->set_threads(decode ? threads_ : threads_batch_);
-  model_->forward({.ids = ids_, .sequences = spans_, .logit_rows = rows_}, *kv_, logits_->floats());
-  return std::span<const float>(logits_->floats(), rows_.size() * model_->config().n_vocab);
+  model_->forward({.ids = ids_, .sequences = spans_, .rows = rows_, .n_logits = n_logits}, *kv_, logits_->floats(),
+                  states_->floats());
+  const ModelConfig& c = model_->config();
+  return RunnerOutput{.logits = {logits_->floats(), n_logits * c.n_vocab},
+                      .states = {states_->floats(), (rows_.size() - n_logits) * c.d_model}};
 }
 
 }  // namespace quern

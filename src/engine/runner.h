@@ -23,6 +23,13 @@ struct RunnerInput {
   PageTable* pages = nullptr;
   bool want_logits = false;  // of the last token
   bool all_logits = false;   // of every token
+  bool states = false;       // the final states of every token instead; such inputs come last
+};
+
+// Valid until the next forward.
+struct RunnerOutput {
+  std::span<const float> logits;  // [rows][n_vocab], the rows in order of inputs and their tokens
+  std::span<const float> states;  // [tokens of inputs with `states`][d_model]
 };
 
 // Makes the backend that a runner owns, for at most `threads` threads.
@@ -33,6 +40,7 @@ class Runner {
   // An empty `make_backend` is the processor's, by the options and QUERN_ISA.
   static Result<std::unique_ptr<Runner>> create(const EngineOptions& options, const BackendFactory& make_backend = {});
 
+  [[nodiscard]] const ModelFile& model_file() const { return *file_; }
   [[nodiscard]] const GgufView& file() const { return file_->view(); }
   [[nodiscard]] const Model& model() const { return *model_; }
   [[nodiscard]] KvStore& kv() { return *kv_; }
@@ -50,13 +58,13 @@ class Runner {
   // Each becomes at least 1 and at most what create() started.
   void set_threads(unsigned n, unsigned n_batch);
 
-  // Runs all inputs in one forward. Returns logits [rows][n_vocab], the rows in order of inputs and their tokens, valid
-  // until the next call. On an error nothing was computed, and what the inputs' pages held is unchanged.
-  Result<std::span<const float>> forward(std::span<const RunnerInput> inputs);
+  // Runs all inputs in one forward. On an error nothing was computed, and what the inputs' pages held is unchanged.
+  Result<RunnerOutput> forward(std::span<const RunnerInput> inputs);
 
  private:
   Runner() = default;
   Status allocate(const EngineOptions& options);
+  Result<size_t> pages_within(uint64_t kv_bytes, size_t wanted) const;
   Status check_inputs(std::span<const RunnerInput> inputs) const;
 
   std::unique_ptr<ModelFile> file_;
@@ -64,7 +72,7 @@ class Runner {
   ProfilingBackend* profiler_ = nullptr;  // backend_, where it is one
   std::unique_ptr<KvStore> kv_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Buffer> logits_;
+  std::unique_ptr<Buffer> logits_, states_;
   BackendInfo backend_info_;
   size_t n_ctx_ = 0, max_tokens_ = 0, max_logit_rows_ = 0;
   unsigned threads_ = 1, threads_batch_ = 1, max_threads_ = 1;

@@ -14,7 +14,6 @@
 namespace quern {
 
 struct Sequence {
-  size_t request = 0;  // index into the requests of the call
   unsigned sample = 0;
   std::vector<int32_t> ids;  // prompt, then sampled tokens
   size_t n_prompt = 0;
@@ -25,6 +24,7 @@ struct Sequence {
   Detokenizer detokenizer;
   Completion completion;
   bool done = false;
+  double last_token = 0;  // when it was sampled; 0: none yet
 
   [[nodiscard]] size_t remaining() const { return ids.size() - n_computed; }
   [[nodiscard]] bool decoding() const { return ids.size() > n_prompt; }

@@ -41,7 +41,8 @@ struct ServiceRequest {
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
-  virtual void on_token(const TokenEvent& event) = 0;
+  // False ends that sample (kCancelled).
+  virtual bool on_token(const TokenEvent& event) = 0;
   // A cancelled request ends with its completions so far and StopReason::kCancelled.
   virtual void on_end(Result<Generation> result) = 0;
 };
@@ -81,8 +82,7 @@ class Service {
  public:
   static Result<std::unique_ptr<Service>> create(const ServiceOptions& options,
                                                  std::shared_ptr<ServiceObserver> observer = {});
-  // Ends what runs, with kCancelled.
-  ~Service();
+  ~Service();  // stop()
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
@@ -95,6 +95,9 @@ class Service {
   void cancel(RequestId id);
   // A paused request keeps its place and is not computed: its reader is slow.
   void pause(RequestId id, bool paused);
+
+  // Ends what runs and waits with kCancelled, and takes nothing more. Not from a sink.
+  void stop();
 
   [[nodiscard]] ServiceState state() const;
   // No request is waiting or running.

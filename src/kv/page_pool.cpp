@@ -34,12 +34,18 @@ PageTable& PageTable::operator=(PageTable&& other) noexcept {
   return *this;
 }
 
-Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies) {
-  if (begin >= end) return {};
+size_t PageTable::pages_needed(size_t begin, size_t end) const {
+  if (begin >= end) return 0;
   const size_t first = begin / kKvPageTokens, last = (end - 1) / kKvPageTokens;
   size_t needed = last + 1 > pages_.size() ? last + 1 - pages_.size() : 0;
   for (size_t i = first; i < std::min(last + 1, pages_.size()); ++i) needed += pool_->references(pages_[i]) > 1;
-  if (needed > pool_->free_pages()) {
+  return needed;
+}
+
+Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies) {
+  if (begin >= end) return {};
+  const size_t first = begin / kKvPageTokens, last = (end - 1) / kKvPageTokens;
+  if (const size_t needed = pages_needed(begin, end); needed > pool_->free_pages()) {
     return fail_f(ErrorCode::kResource, "the KV cache has {} free pages of {} positions, {} are needed",
                   pool_->free_pages(), kKvPageTokens, needed);
   }
@@ -57,12 +63,25 @@ Status PageTable::make_writable(size_t begin, size_t end, std::vector<PageCopy>&
   return {};
 }
 
+PageTable PageTable::over(PagePool& pool, std::span<const uint32_t> pages) {
+  PageTable table(pool);
+  table.pages_.assign(pages.begin(), pages.end());
+  for (uint32_t page : pages) pool.share(page);
+  return table;
+}
+
+size_t PageTable::own_pages() const {
+  return static_cast<size_t>(
+      std::count_if(pages_.begin(), pages_.end(), [this](uint32_t page) { return pool_->references(page) == 1; }));
+}
+
+bool PageTable::is_shared(size_t position) const {
+  const size_t i = position / kKvPageTokens;
+  return i < pages_.size() && pool_->references(pages_[i]) > 1;
+}
+
 PageTable PageTable::share(size_t n_positions) const {
-  PageTable other(*pool_);
-  const size_t n = std::min(pages_.size(), (n_positions + kKvPageTokens - 1) / kKvPageTokens);
-  other.pages_.assign(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(n));
-  for (uint32_t page : other.pages_) pool_->share(page);
-  return other;
+  return over(*pool_, pages().first(std::min(pages_.size(), (n_positions + kKvPageTokens - 1) / kKvPageTokens)));
 }
 
 void PageTable::truncate(size_t n_positions) {

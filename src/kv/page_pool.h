@@ -51,11 +51,21 @@ class PageTable {
   PageTable& operator=(const PageTable&) = delete;
   ~PageTable() { clear(); }
 
+  // A table over `pages`, which stay in use by whoever holds them now as well.
+  static PageTable over(PagePool& pool, std::span<const uint32_t> pages);
+
   [[nodiscard]] std::span<const uint32_t> pages() const { return pages_; }
+  // Pages that nobody else holds: what clear() would free.
+  [[nodiscard]] size_t own_pages() const;
+  // Whether the page of a position is held by others too, so that writing there would copy it. False beyond the end.
+  [[nodiscard]] bool is_shared(size_t position) const;
 
   // Makes positions [begin, end) writable: takes new pages as needed and replaces shared ones by own pages, which the
   // caller fills by carrying out `copies` (appended to). On kResource nothing has changed.
   Status make_writable(size_t begin, size_t end, std::vector<PageCopy>& copies);
+
+  // Pages that make_writable would take for these positions, copies included.
+  [[nodiscard]] size_t pages_needed(size_t begin, size_t end) const;
 
   // A second table over the same pages, holding positions [0, n_positions).
   [[nodiscard]] PageTable share(size_t n_positions) const;

@@ -54,6 +54,28 @@ TEST(PageTable, RefusalChangesNothing) {
   EXPECT_EQ(pool.free_pages(), 2u);
 }
 
+TEST(PageTable, OverPagesOfOthersHoldsThemToo) {
+  PagePool pool(8);
+  PageTable a(pool);
+  std::vector<PageCopy> copies;
+  ASSERT_TRUE(a.make_writable(0, 200, copies).has_value());
+  EXPECT_EQ(a.own_pages(), 4u);
+  EXPECT_FALSE(a.is_shared(0));
+  PageTable b = PageTable::over(pool, a.pages().first(2));
+  EXPECT_EQ(a.own_pages(), 2u);
+  EXPECT_EQ(b.own_pages(), 0u);
+  EXPECT_TRUE(a.is_shared(127));
+  EXPECT_FALSE(a.is_shared(128));
+  EXPECT_FALSE(a.is_shared(100000));
+  const std::vector<uint32_t> pages(b.pages().begin(), b.pages().end());
+  a.clear();
+  EXPECT_EQ(pool.free_pages(), 6u);
+  EXPECT_EQ(b.own_pages(), 2u);
+  ASSERT_TRUE(b.make_writable(0, 128, copies).has_value());  // alone again: nothing to copy
+  EXPECT_TRUE(copies.empty());
+  EXPECT_TRUE(std::equal(pages.begin(), pages.end(), b.pages().begin()));
+}
+
 // Random scripts against a model: what each sequence would read at each position.
 TEST(PageTable, BehavesLikeSeparateArrays) {
   SplitMix64 rng(42);

@@ -1,5 +1,7 @@
 #include "kv/store.h"
 
+#include <cstring>
+
 #include "base/checked.h"
 
 namespace quern {
@@ -36,6 +38,14 @@ void KvStore::copy(std::span<const PageCopy> copies) {
   for (const KvLayer& layer : layers_) {
     for (const PageCopy& c : copies) backend_->copy_page(layer, c.from, c.to);
   }
+}
+
+void KvStore::read_page(uint32_t page, std::span<std::byte> to) const {
+  std::memcpy(to.data(), static_cast<const std::byte*>(buffer_->data) + page * page_bytes(), page_bytes());
+}
+
+void KvStore::write_page(uint32_t page, std::span<const std::byte> from) {
+  std::memcpy(static_cast<std::byte*>(buffer_->data) + page * page_bytes(), from.data(), page_bytes());
 }
 
 }  // namespace quern

@@ -17,6 +17,8 @@ struct KvShape {
   size_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
   // Of one position, all layers, keys and values.
   [[nodiscard]] size_t bytes_per_position() const { return n_layers * n_kv_heads * head_dim * 2 * sizeof(uint16_t); }
+  [[nodiscard]] size_t page_bytes() const { return kKvPageTokens * bytes_per_position(); }
+  friend bool operator==(const KvShape&, const KvShape&) = default;
 };
 
 class KvStore {
@@ -28,6 +30,12 @@ class KvStore {
   [[nodiscard]] PagePool& pool() { return pool_; }
   // Copies whole pages, in every layer.
   void copy(std::span<const PageCopy> copies);
+
+  // A page of all layers as bytes, page_bytes() of them: layer by layer, keys then values, as KvLayer lays them out.
+  // For a device whose buffers the processor can address.
+  [[nodiscard]] size_t page_bytes() const { return shape_.page_bytes(); }
+  void read_page(uint32_t page, std::span<std::byte> to) const;
+  void write_page(uint32_t page, std::span<const std::byte> from);
 
  private:
   KvStore(Backend& backend, const KvShape& shape, size_t n_pages) : backend_(&backend), shape_(shape), pool_(n_pages) {}

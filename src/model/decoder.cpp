@@ -74,7 +74,7 @@ Status Decoder::load_ends(WeightLoader& l, const ModelOptions& options) {
   return {};
 }
 
-void Decoder::forward(const ForwardBatch& batch, KvStore& kv, float* logits) {
+void Decoder::forward(const ForwardBatch& batch, KvStore& kv, float* logits, float* states) {
   step_ = {.batch = &batch, .kv = &kv, .n = batch.ids.size()};
   backend_.embed(embedding_, batch.ids, embedding_scale_, s_.x->floats());
   for (size_t r = 0; r < ropes_.size(); ++r) {
@@ -91,8 +91,13 @@ void Decoder::forward(const ForwardBatch& batch, KvStore& kv, float* logits) {
   backend_.begin_layer(kNoLayer);
   if (step_.n == 0) return;
   norm(*final_norm_);
+  if (const size_t n = step_.n - batch.n_logits; n > 0) {
+    const size_t cols = config_.d_model;
+    backend_.scale(s_.h->floats() + batch.n_logits * cols, 1.0f, n * cols, states);
+  }
+  if (batch.n_logits == 0) return;
   const LinearOutput out{head_.get(), logits, true};
-  backend_.linear(s_.h->floats(), step_.n, {&out, 1});
+  backend_.linear(s_.h->floats(), batch.n_logits, {&out, 1});
 }
 
 void Decoder::norm(const Buffer& weight) {
@@ -131,7 +136,7 @@ void Decoder::rotate(size_t rope) {
 void Decoder::attend(size_t layer, size_t window) {
   const KvLayer& kv = step_.kv->layer(layer);
   backend_.store_kv(kv, step_.batch->sequences, s_.k->floats(), s_.v->floats());
-  if (step_.last_layer && step_.batch->logit_rows.empty()) return;  // nothing reads the last layer's states
+  if (step_.last_layer && step_.batch->rows.empty()) return;  // nothing reads the last layer's states
   backend_.attention({.q = s_.q->floats(),
                       .out = s_.att->floats(),
                       .n_heads = config_.n_heads,
@@ -143,8 +148,8 @@ void Decoder::attend(size_t layer, size_t window) {
 
 void Decoder::project_out(const LayerWeights& w) {
   if (step_.last_layer) {
-    // From here on only rows whose logits are wanted matter. h is free as the place to gather into.
-    const auto rows = step_.batch->logit_rows;
+    // From here on only rows that are wanted matter. h is free as the place to gather into.
+    const auto rows = step_.batch->rows;
     step_.n = rows.size();
     const size_t att_cols = config_.n_heads * config_.head_dim;
     backend_.gather_rows(s_.x->floats(), rows, config_.d_model, s_.h->floats());

@@ -33,7 +33,7 @@ enum class Activation : uint8_t { kSilu, kGelu };
 // A model of embedding, layers, final norm and head: everything but the layer itself.
 class Decoder : public Model {
  public:
-  void forward(const ForwardBatch& batch, KvStore& kv, float* logits) final;
+  void forward(const ForwardBatch& batch, KvStore& kv, float* logits, float* states) final;
 
  protected:
   using Model::Model;
@@ -54,7 +54,7 @@ class Decoder : public Model {
   void norm_heads(const LayerWeights& w);                  // q, k normalized per head
   void rotate(size_t rope);                                // q, k by position; index into ropes_
   void attend(size_t layer, size_t window);                // store k, v; att = attention
-  void project_out(const LayerWeights& w);                 // o = W_o att (+ bias), tokens without logits dropped
+  void project_out(const LayerWeights& w);                 // o = W_o att (+ bias), unwanted tokens dropped
   void ffn(const LayerWeights& w, Activation activation);  // o = W_down(act(W_gate h) * W_up h)
   void norm_output(const Buffer& weight);                  // o = RMSNorm(o)
   void add_residual();                                     // x += o
@@ -68,7 +68,7 @@ class Decoder : public Model {
     std::unique_ptr<Buffer> x, h, q, k, v, att, o, gate, up;
     std::vector<std::unique_ptr<Buffer>> cos, sin;  // per rope
   };
-  // The batch at hand; n_ shrinks to the rows whose logits are wanted in the last layer.
+  // The batch at hand; n shrinks to the rows that are wanted in the last layer.
   struct Step {
     const ForwardBatch* batch = nullptr;
     KvStore* kv = nullptr;

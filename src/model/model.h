@@ -20,7 +20,8 @@ namespace quern {
 struct ForwardBatch {
   std::span<const int32_t> ids;             // [n_tokens]
   std::span<const SequenceSpan> sequences;  // cover all tokens, in order
-  std::span<const uint32_t> logit_rows;     // ascending rows of the batch whose logits are wanted
+  std::span<const uint32_t> rows;           // ascending rows of the batch whose results are wanted
+  size_t n_logits = 0;                      // of those, the first so many want logits, the rest their final states
 };
 
 struct ModelMemory {
@@ -45,9 +46,10 @@ class Model {
   // Positions of a layer's context that one token reads when it stands at position `n`.
   [[nodiscard]] virtual size_t visible(size_t layer, size_t n) const;
 
-  // Writes keys and values of every token into `kv` and the logits [logit_rows.size()][n_vocab] of the rows asked for.
-  // ids must be below n_vocab, the batch no larger than max_tokens: the engine checks both.
-  virtual void forward(const ForwardBatch& batch, KvStore& kv, float* logits) = 0;
+  // Writes keys and values of every token into `kv`, the logits [n_logits][n_vocab] of the first rows asked for, and
+  // the final states, normalized, [rows.size() - n_logits][d_model] of the others. ids must be below n_vocab, the batch
+  // no larger than max_tokens: the engine checks both.
+  virtual void forward(const ForwardBatch& batch, KvStore& kv, float* logits, float* states) = 0;
 
   // Tensors of the file that the architecture does not use.
   [[nodiscard]] const std::vector<std::string>& unused_tensors() const { return unused_; }

@@ -8,13 +8,13 @@
 
 namespace quern {
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, File::Mode mode) {
   // Process and counter make the name this object's own; a leftover of a killed process with the same id is not ours to
   // write into, so creation is exclusive and the next number is tried.
   static std::atomic<unsigned> counter{0};
   for (int attempt = 0;; ++attempt) {
     const std::string name = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter.fetch_add(1));
-    auto file = File::open(name, File::Mode::kCreate);
+    auto file = File::open(name, mode);
     if (file) return AtomicFile(path, std::move(*file));
     if (attempt == 16 || ::access(name.c_str(), F_OK) != 0) return tl::unexpected<Error>(std::move(file).error());
   }

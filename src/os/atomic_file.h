@@ -13,8 +13,8 @@ namespace quern {
 
 class AtomicFile {
  public:
-  // The folder must exist.
-  static Result<AtomicFile> create(const std::string& path);
+  // The folder must exist. `mode` is kCreate or kCreatePrivate.
+  static Result<AtomicFile> create(const std::string& path, File::Mode mode = File::Mode::kCreate);
 
   AtomicFile(AtomicFile&& other) noexcept = default;
   AtomicFile& operator=(AtomicFile&& other) = delete;

@@ -71,6 +71,20 @@ TEST_F(AtomicFileTest, SaysWhichFolderIsMissing) {
   EXPECT_NE(file.error().message.find("none/f"), std::string::npos);
 }
 
+TEST_F(AtomicFileTest, PrivateFilesAndFoldersAreTheUsersAlone) {
+  const fs::path inner = folder_ / "a" / "b";
+  ASSERT_TRUE(make_private_folder(inner.string() + "/").has_value());
+  ASSERT_TRUE(make_private_folder(inner.string()).has_value());
+  EXPECT_EQ(fs::status(inner).permissions(), fs::perms::owner_all);
+  EXPECT_NE(fs::status(inner.parent_path()).permissions(), fs::perms::owner_all);
+  auto file = AtomicFile::create((inner / "f").string(), File::Mode::kCreatePrivate);
+  ASSERT_TRUE(file.has_value());
+  EXPECT_EQ(fs::status(file->file().path()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  ASSERT_TRUE(file->commit().has_value());
+  EXPECT_EQ(fs::status(inner / "f").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_FALSE(make_private_folder((inner / "f").string()).has_value());
+}
+
 TEST_F(AtomicFileTest, LockIsSeenByAnotherOpenFile) {
   const std::string path = (folder_ / "f").string();
   auto first = File::open(path, File::Mode::kOpenOrNew);

@@ -33,11 +33,11 @@ Result<File> File::open(const std::string& path, Mode mode) {
   int flags = O_CLOEXEC;
   if (mode == Mode::kRead) flags |= O_RDONLY;
   if (mode == Mode::kReadWrite) flags |= O_RDWR;
-  if (mode == Mode::kCreate) flags |= O_RDWR | O_CREAT | O_EXCL;
+  if (mode == Mode::kCreate || mode == Mode::kCreatePrivate) flags |= O_RDWR | O_CREAT | O_EXCL;
   if (mode == Mode::kOpenOrNew) flags |= O_RDWR | O_CREAT;
   File file;
   file.path_ = path;
-  file.fd_ = ::open(path.c_str(), flags, 0666);
+  file.fd_ = ::open(path.c_str(), flags, mode == Mode::kCreatePrivate ? 0600 : 0666);
   if (file.fd_ < 0) return file.error("open the file");
   return file;
 }
@@ -144,6 +144,17 @@ Status make_folders(const std::string& folder) {
   std::filesystem::create_directories(folder, code);
   if (code) return fail_f(ErrorCode::kIo, "{}: cannot make the folder: {}", folder, code.message());
   return {};
+}
+
+Status make_private_folder(const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::path(folder) / "";  // "a/b" and "a/b/" have one parent, "a"
+  const std::string parent = path.parent_path().parent_path().string();
+  if (!parent.empty()) QUERN_CHECK_OK(make_folders(parent));
+  if (::mkdir(folder.c_str(), 0700) == 0) return {};
+  const int code = errno;
+  std::error_code ignored;
+  if (code == EEXIST && std::filesystem::is_directory(folder, ignored)) return {};
+  return io_error(folder, "make the folder", code);
 }
 
 Status rename_file(const std::string& from, const std::string& to) {

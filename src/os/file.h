@@ -17,9 +17,10 @@ class File {
  public:
   enum class Mode : uint8_t {
     kRead,
-    kReadWrite,  // must exist
-    kCreate,     // read and write; must not exist yet
-    kOpenOrNew,  // read and write; made when absent, contents kept
+    kReadWrite,      // must exist
+    kCreate,         // read and write; must not exist yet
+    kCreatePrivate,  // the same; only this user may read it
+    kOpenOrNew,      // read and write; made when absent, contents kept
   };
   static Result<File> open(const std::string& path, Mode mode);
 
@@ -67,6 +68,8 @@ Result<uint64_t> free_disk_bytes(const std::string& folder);
 
 // Makes a folder and its parents.
 Status make_folders(const std::string& folder);
+// The same; only this user may enter the folder. One that exists stays as it is.
+Status make_private_folder(const std::string& folder);
 
 // Moves `from` over `to` (same disk) in one step.
 Status rename_file(const std::string& from, const std::string& to);

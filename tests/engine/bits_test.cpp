@@ -79,7 +79,7 @@ void expect_same_in_chunks(Engine& engine, std::span<const int32_t> ids, size_t 
     const RunnerInput input{.ids = ids.subspan(at, n), .first_position = at, .pages = &pages, .want_logits = true};
     const auto logits = runner.forward({&input, 1});
     ASSERT_TRUE(logits.has_value()) << logits.error().message;
-    ASSERT_TRUE(same_row(*logits, row(want, at + n - 1, n_vocab)))
+    ASSERT_TRUE(same_row(logits->logits, row(want, at + n - 1, n_vocab)))
         << "chunks of " << chunk << ", position " << at + n - 1;
   }
 }
@@ -166,7 +166,7 @@ TEST_P(Bits, RaggedBatches) {
     ASSERT_TRUE(logits.has_value()) << logits.error().message;
     for (size_t r = 0; r < rows.size(); ++r) {
       const auto [i, position] = rows[r];
-      ASSERT_TRUE(same_row(logits->subspan(r * n_vocab, n_vocab), row(want[i], position, n_vocab)))
+      ASSERT_TRUE(same_row(logits->logits.subspan(r * n_vocab, n_vocab), row(want[i], position, n_vocab)))
           << "sequence " << i << " position " << position;
     }
   }

@@ -368,7 +368,7 @@ TEST(Decoding, BadForwardsKeepThePages) {
   ASSERT_TRUE(logits.has_value());
   std::vector<int32_t> whole = ids;
   whole.push_back(next);
-  EXPECT_EQ((*logits)[static_cast<size_t>(null_next_token(whole, 261))], 1.0f);
+  EXPECT_EQ(logits->logits[static_cast<size_t>(null_next_token(whole, 261))], 1.0f);
   const RunnerInput far[] = {{.ids = {&next, 1}, .first_position = SIZE_MAX, .pages = &third}};
   EXPECT_EQ(runner.forward(far).error().code, ErrorCode::kTooLong);
 }

@@ -23,23 +23,6 @@ constexpr size_t kMaxIdentities = 512;
 constexpr int64_t kSettledNs = 2'000'000'000;
 constexpr std::string_view kSuffix = ".qpack";
 
-std::string hex(const Digest& d) {
-  std::string text;
-  for (const uint8_t byte : d) text += fmt::format("{:02x}", byte);
-  return text;
-}
-
-std::optional<Digest> from_hex(std::string_view text) {
-  Digest d;
-  if (text.size() != 2 * d.size()) return std::nullopt;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const size_t digit = std::string_view("0123456789abcdef").find(text[i]);
-    if (digit == std::string_view::npos) return std::nullopt;
-    d[i / 2] = static_cast<uint8_t>(i % 2 == 0 ? digit << 4 : d[i / 2] | digit);
-  }
-  return d;
-}
-
 // Zero where the system does not say.
 Digest boot_id() {
   const auto text = read_small_file("/proc/sys/kernel/random/boot_id");
@@ -76,7 +59,7 @@ std::optional<std::string> identity_name(std::span<const MappedFile* const> file
     if (std::max(id.modified_ns, id.changed_ns) > now - kSettledNs) return std::nullopt;
     all.push_back(id);
   }
-  return hex(digest(std::as_bytes(std::span(all))));
+  return to_hex(digest(std::as_bytes(std::span(all))));
 }
 
 struct Entry {
@@ -151,7 +134,7 @@ PackCache::PackCache(PackCacheOptions options, std::span<const MappedFile* const
   for (const MappedFile* file : files) bytes += file->bytes().size();
   if (bytes < options_.min_model_bytes) return;
   header_ = {.layout = kPackedLayoutVersion, .content = content(files, pool), .unsynced = boot_id()};
-  path_ = fmt::format("{}/{}-v{}{}", options_.folder, hex(header_.content), kPackedLayoutVersion, kSuffix);
+  path_ = fmt::format("{}/{}-v{}{}", options_.folder, to_hex(header_.content), kPackedLayoutVersion, kSuffix);
   if (open(path_)) return;
   if (const auto ok = begin(bytes, pool); !ok) {
     notices_.push_back(fmt::format("packed weights are not kept: {}", ok.error().message));
@@ -168,11 +151,11 @@ Digest PackCache::content(std::span<const MappedFile* const> files, ThreadPool& 
   const auto name = identity_name(files);
   const std::string path = name ? fmt::format("{}/id/{}", options_.folder, *name) : "";
   if (const auto known = name ? read_small_file(path) : std::nullopt) {
-    if (const auto hash = from_hex(*known)) return *hash;
+    if (const auto hash = digest_from_hex(*known)) return *hash;
   }
   const Digest hash = hash_files(files, pool);
   // Not kept: then the file is read again next time. A folder that cannot be written is reported by begin().
-  if (name && make_folders(options_.folder + "/id")) (void)write_file_atomically(path, hex(hash));
+  if (name && make_folders(options_.folder + "/id")) (void)write_file_atomically(path, to_hex(hash));
   return hash;
 }
 

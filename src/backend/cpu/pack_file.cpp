@@ -101,14 +101,6 @@ Result<Extents> read_header(std::span<const std::byte> file, PackIndex& index, D
 
 }  // namespace
 
-Digest digest(std::span<const std::byte> bytes) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
-  Digest d;
-  std::memcpy(d.data(), canonical.digest, sizeof d);
-  return d;
-}
-
 uint64_t pack_window_checksum(std::span<const std::byte> window) {
   return XXH3_64bits(window.data(), window.size());
 }

@@ -6,20 +6,16 @@
 // not be instant. Pure functions of bytes; any thread.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/result.h"
 
 namespace quern {
-
-// A 128-bit hash (XXH3), big-endian as it is printed; also the identity of a running system.
-using Digest = std::array<uint8_t, 16>;
-Digest digest(std::span<const std::byte> bytes);
 
 // One matrix in the file. Its shape is compared with the model's before the bytes are used.
 struct PackEntry {

@@ -1,0 +1,179 @@
+// What the loop tells the scheduler, and how it carries out what the scheduler decides before a forward.
+#include <algorithm>
+#include <limits>
+
+#include "base/clock.h"
+#include "engine/loop.h"
+
+namespace quern {
+
+namespace {
+
+// A plan that changes who runs is followed by another; one round settles it as a rule.
+constexpr int kPlanRounds = 8;
+// Requests whose prefixes are compared each step. Those beyond wait anyway.
+constexpr size_t kCompared = 64;
+
+size_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  const size_t n = std::min(a.size(), b.size());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(n), b.begin()).first -
+                             a.begin());
+}
+
+double deadline_of(const Job& job) {
+  return job.deadline > 0 ? job.deadline : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+uint32_t Loop::tenant_of(const std::string& name) {
+  const auto [at, fresh] = tenants_.try_emplace(name, static_cast<uint32_t>(tenants_.size()));
+  if (fresh) work_.push_back(0);
+  return at->second;
+}
+
+// Whether a request that is being read, or that goes before this one, is about to store more of its prompt than is
+// stored now: waiting for that is cheaper than computing it twice.
+bool Loop::waits_for_prefix(const Job& job, size_t matched) const {
+  const std::span<const int32_t> ids = job.sequences[0].ids;
+  for (const auto& other : jobs_) {
+    if (other.get() == &job) return false;  // later arrivals do not count
+    if (other->tenant != job.tenant || other->prompt_read || other->paused || other->request.embed) continue;
+    if (!other->admitted && other->request.priority < job.request.priority) continue;
+    const size_t shared = std::min(common_prefix(other->sequences[0].ids, ids), ids.size() - 1);
+    if (shared / kKvPageTokens > matched / kKvPageTokens) return true;
+  }
+  return false;
+}
+
+void Loop::list_queued() {
+  queued_.clear();
+  const bool room = slots_.size() < options_.n_parallel;
+  size_t compared = 0;
+  for (const auto& job : jobs_) {
+    if (job->admitted) continue;
+    QueuedRequest q{.id = job->id,
+                    .tenant = job->tenant,
+                    .priority = job->request.priority,
+                    .arrival = job->submitted,
+                    .deadline = deadline_of(*job),
+                    .n_slots = static_cast<unsigned>(job->sequences.size()),
+                    .held = job->paused};
+    for (size_t i = 0; i < job->sequences.size(); ++i) {
+      if (job->active(i)) q.n_tokens += job->sequences[i].ids.size();
+      if (job->sequences[i].done) --q.n_slots;
+    }
+    if (room && !job->request.embed && !job->request.options.prompt_logprobs && compared++ < kCompared) {
+      q.n_cached = prefixes_.matching(job->tenant, job->sequences[0].ids);
+      q.held = q.held || waits_for_prefix(*job, q.n_cached);
+      if (!q.held) look_on_disk(*job, q.n_cached);
+      q.held = q.held || job->fetch != nullptr;
+    }
+    queued_.push_back(q);
+  }
+}
+
+void Loop::list_running() {
+  slots_.clear();
+  running_.clear();
+  for (const auto& job : jobs_) {
+    if (!job->admitted) continue;
+    for (size_t i = 0; i < job->sequences.size(); ++i) {
+      if (!job->active(i)) continue;
+      Sequence& s = job->sequences[i];
+      running_.push_back({.request = job->id,
+                          .index = slots_.size(),
+                          .tenant = job->tenant,
+                          .priority = job->request.priority,
+                          .arrival = job->submitted,
+                          .deadline = deadline_of(*job),
+                          .n_computed = s.n_computed,
+                          .remaining = s.remaining(),
+                          .decoding = s.decoding() && s.remaining() == 1,
+                          .paused = job->paused,
+                          .n_pages = s.pages.pages().size(),
+                          .shared_tail = s.pages.is_shared(s.n_computed),
+                          .own_pages = s.pages.own_pages(),
+                          .n_slots = job->prompt_read ? 1 : static_cast<unsigned>(job->sequences.size())});
+      slots_.push_back({job.get(), &s});
+    }
+  }
+}
+
+void Loop::admit(Job& job) {
+  job.admitted = true;
+  const bool reuses = !job.request.embed && !job.request.options.prompt_logprobs;
+  for (size_t i = 0; i < job.sequences.size(); ++i) {
+    Sequence& s = job.sequences[i];
+    if (!reuses || !job.active(i)) continue;
+    // The last token is computed anew: its logits were not kept.
+    PrefixIndex::Match match = prefixes_.find(job.tenant, std::span(s.ids).first(s.ids.size() - 1));
+    s.n_computed = match.n_tokens;
+    s.pages = std::move(match.pages);
+    if (i == 0 && !job.prompt_read && job.started == 0) job.cached_tokens = match.n_tokens;
+  }
+  const double now = now_s();
+  if (job.started != 0) return;  // it was preempted
+  job.started = now;
+  if (observer_ != nullptr) observer_->on_queued(now - job.submitted);
+}
+
+// Its pages go to the prefix index, which gives them up only as they are needed: where memory allows, nothing is
+// computed again.
+void Loop::preempt(Job& job) {
+  for (Sequence& s : job.sequences) {
+    keep_pages(job, s, 0, /*ended=*/true);
+    s.pages.clear();
+    s.n_computed = 0;
+  }
+  job.admitted = false;
+  if (job.request.embed) job.state_sum.clear();
+  job.prompt_logprobs.clear();
+  ++preemptions_;
+  if (observer_ != nullptr) observer_->on_preempted();
+}
+
+bool Loop::carry_out_changes() {
+  const auto job_of = [this](RequestId id) {
+    return std::find_if(jobs_.begin(), jobs_.end(), [id](const auto& j) { return j->id == id; })->get();
+  };
+  for (const RequestId id : plan_.expire) {
+    Job& job = *job_of(id);
+    size_t tokens = 0;
+    for (const Sequence& s : job.sequences) tokens += s.completion.ids.size();
+    job.error = Error{ErrorCode::kTimeout, fmt::format("the deadline of {} s passed after {} tokens of output",
+                                                       job.request.deadline_s, tokens)};
+  }
+  for (const RequestId id : plan_.refuse) {
+    job_of(id)->error = Error{ErrorCode::kResource, fmt::format("the KV cache of {} pages cannot hold the request",
+                                                                runner_.kv().pool().n_pages())};
+  }
+  for (const RequestId id : plan_.preempt) preempt(*job_of(id));
+  for (const RequestId id : plan_.admit) admit(*job_of(id));
+  if (!plan_.expire.empty() || !plan_.refuse.empty()) end_jobs();
+  return plan_.changes();
+}
+
+void Loop::plan(double now) {
+  for (int round = 0; round < kPlanRounds; ++round) {
+    list_running();
+    list_queued();
+    const auto decoders =
+        static_cast<size_t>(std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.decoding; }));
+    const PagePool& pool = runner_.kv().pool();
+    plan_step({.now = now,
+               .limits = {.max_tokens = runner_.max_tokens(),
+                          .max_slots = options_.n_parallel,
+                          .page_tokens = kKvPageTokens,
+                          .ageing_s = options_.ageing_s},
+               .prompt_budget = cost_.prompt_budget(decoders, options_.max_itl_s, runner_.max_tokens()),
+               .free_pages = pool.free_pages() + prefixes_.evictable(),
+               .queued = queued_,
+               .running = running_,
+               .tenants = work_},
+              plan_);
+    if (!carry_out_changes()) break;
+  }
+}
+
+}  // namespace quern

@@ -1,0 +1,241 @@
+#include "server/body.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/nearest.h"
+
+namespace quern::server {
+
+namespace {
+
+std::string in_words(const MemberLimits& limits, const char* type) {
+  const bool low = std::isfinite(limits.min), high = std::isfinite(limits.max);
+  if (low && high) return fmt::format("{} from {} to {}", type, limits.min, limits.max);
+  if (low) return fmt::format("{} of at least {}", type, limits.min);
+  if (high) return fmt::format("{} of at most {}", type, limits.max);
+  return type;
+}
+
+bool within(const MemberLimits& limits, double value) {
+  return value >= limits.min && value <= limits.max;
+}
+
+// A value as a message quotes it.
+std::string shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
+// What the schema says of the outermost type.
+bool type_fits(const Json& value, const Json& schema) {
+  const auto fits = [&](const Json& type) {
+    const std::string name = type.get<std::string>();
+    return (name == "object" && value.is_object()) || (name == "array" && value.is_array()) ||
+           (name == "string" && value.is_string()) || (name == "boolean" && value.is_boolean()) ||
+           (name == "integer" && value.is_number_integer()) || (name == "number" && value.is_number());
+  };
+  const auto type = schema.find("type");
+  if (type == schema.end()) return true;
+  return type->is_array() ? std::any_of(type->begin(), type->end(), fits) : fits(*type);
+}
+
+}  // namespace
+
+void BodyReader::problem(std::string_view name, std::string message) {
+  if (!error_) error_ = BodyError{std::string(name), std::move(message)};
+}
+
+const Json* BodyReader::find(const MemberInfo& info) {
+  known_.emplace_back(info.name);
+  const auto at = object_.find(info.name);
+  if (at != object_.end() && !at->is_null()) return &*at;
+  if (info.limits.required) problem(info.name, fmt::format("'{}' is missing", info.name));
+  return nullptr;
+}
+
+void BodyReader::member(const MemberInfo& info, bool& field) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  if (!value->is_boolean()) {
+    return problem(info.name, fmt::format("'{}' is {}, expected true or false", info.name, shown(*value)));
+  }
+  field = value->get<bool>();
+}
+
+void BodyReader::member(const MemberInfo& info, int64_t& field) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  // 64.0 is an integer in JSON schema, and some clients write it so.
+  const bool whole = value->is_number_integer() ||
+                     (value->is_number_float() && std::trunc(value->get<double>()) == value->get<double>() &&
+                      std::fabs(value->get<double>()) < 9e15);
+  const bool huge = value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX;
+  if (!whole || huge || !within(info.limits, value->get<double>())) {
+    return problem(info.name, fmt::format("'{}' is {}, expected {}", info.name, shown(*value),
+                                          in_words(info.limits, "an integer")));
+  }
+  field = value->is_number_float() ? static_cast<int64_t>(value->get<double>()) : value->get<int64_t>();
+}
+
+void BodyReader::member(const MemberInfo& info, double& field) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  if (!value->is_number() || !within(info.limits, value->get<double>())) {
+    return problem(info.name,
+                   fmt::format("'{}' is {}, expected {}", info.name, shown(*value), in_words(info.limits, "a number")));
+  }
+  field = value->get<double>();
+}
+
+void BodyReader::member(const MemberInfo& info, std::string& field) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  const auto& choices = info.limits.choices;
+  if (!value->is_string()) {
+    return problem(info.name, fmt::format("'{}' is {}, expected a string", info.name, shown(*value)));
+  }
+  field = value->get<std::string>();
+  if (!choices.empty() && std::find(choices.begin(), choices.end(), field) == choices.end()) {
+    problem(info.name,
+            fmt::format("'{}' is {}, expected one of {}", info.name, shown(*value), fmt::join(choices, ", ")));
+  }
+}
+
+template <class T>
+void BodyReader::optional_member(const MemberInfo& info, std::optional<T>& field) {
+  const auto at = object_.find(info.name);
+  T value{};
+  member(info, value);
+  if (at != object_.end() && !at->is_null()) field = std::move(value);
+}
+
+void BodyReader::member(const MemberInfo& info, std::optional<bool>& field) {
+  optional_member(info, field);
+}
+void BodyReader::member(const MemberInfo& info, std::optional<int64_t>& field) {
+  optional_member(info, field);
+}
+void BodyReader::member(const MemberInfo& info, std::optional<double>& field) {
+  optional_member(info, field);
+}
+void BodyReader::member(const MemberInfo& info, std::optional<std::string>& field) {
+  optional_member(info, field);
+}
+
+void BodyReader::member(const MemberInfo& info, std::vector<std::string>& field) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  const bool strings = value->is_array() &&
+                       std::all_of(value->begin(), value->end(), [](const Json& item) { return item.is_string(); });
+  if (!value->is_string() && !strings) {
+    return problem(info.name,
+                   fmt::format("'{}' is {}, expected a string or an array of strings", info.name, shown(*value)));
+  }
+  field = value->is_string() ? std::vector{value->get<std::string>()} : value->get<std::vector<std::string>>();
+}
+
+void BodyReader::member(const MemberInfo& info, Json& field, std::string_view schema) {
+  const Json* value = find(info);
+  if (value == nullptr) return;
+  if (!type_fits(*value, Json::parse(schema))) {
+    return problem(info.name, fmt::format("'{}' is {}, which has the wrong type", info.name, shown(*value)));
+  }
+  field = *value;
+}
+
+void BodyReader::refuse(std::string_view name, std::string_view why, std::vector<std::string_view> harmless) {
+  known_.emplace_back(name);
+  const auto at = object_.find(name);
+  if (at == object_.end() || at->is_null()) return;
+  for (const std::string_view text : harmless) {
+    if (*at == Json::parse(text)) return;
+  }
+  problem(name, fmt::format("'{}' is not supported: {}", name, why));
+}
+
+void BodyReader::ignore(std::string_view name, std::string_view) {
+  known_.emplace_back(name);
+  const auto at = object_.find(name);
+  if (at != object_.end() && !at->is_null()) ignored_.emplace_back(name);
+}
+
+std::optional<BodyError> BodyReader::finish(std::vector<std::string>& ignored) {
+  const std::vector<std::string_view> names(known_.begin(), known_.end());
+  for (const auto& [key, value] : object_.items()) {
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    if (unknown_ == Unknown::kIgnore) {
+      ignored_.push_back(key);
+      continue;
+    }
+    const auto nearest = nearest_name(key, names);
+    problem(key, fmt::format("'{}' is not a known parameter{}", key,
+                             nearest ? fmt::format("; did you mean '{}'?", *nearest) : ""));
+  }
+  ignored.insert(ignored.end(), ignored_.begin(), ignored_.end());
+  return std::move(error_);
+}
+
+BodySchema::BodySchema() : schema_{{"type", "object"}, {"properties", Json::object()}} {}
+
+Json& BodySchema::add(const MemberInfo& info, const char* type, bool nullable) {
+  // First: a new key moves the others.
+  if (info.limits.required) schema_["required"].push_back(info.name);
+  Json& property = schema_["properties"][std::string(info.name)];
+  property = {{"type", nullable ? Json::array({type, "null"}) : Json(type)}, {"description", info.help}};
+  const bool number = std::string_view(type) == "integer" || std::string_view(type) == "number";
+  if (number && std::isfinite(info.limits.min)) property["minimum"] = info.limits.min;
+  if (number && std::isfinite(info.limits.max)) property["maximum"] = info.limits.max;
+  if (!info.limits.choices.empty()) {
+    property["enum"] = info.limits.choices;
+    if (nullable) property["enum"].push_back(nullptr);
+  }
+  return property;
+}
+
+void BodySchema::member(const MemberInfo& info, bool& field) {
+  add(info, "boolean", !info.limits.required)["default"] = field;
+}
+void BodySchema::member(const MemberInfo& info, int64_t& field) {
+  add(info, "integer", !info.limits.required)["default"] = field;
+}
+void BodySchema::member(const MemberInfo& info, double& field) {
+  add(info, "number", !info.limits.required)["default"] = field;
+}
+void BodySchema::member(const MemberInfo& info, std::string& field) {
+  Json& property = add(info, "string", !info.limits.required);
+  if (!field.empty()) property["default"] = field;
+}
+void BodySchema::member(const MemberInfo& info, std::optional<bool>&) {
+  add(info, "boolean", true);
+}
+void BodySchema::member(const MemberInfo& info, std::optional<int64_t>&) {
+  add(info, "integer", true);
+}
+void BodySchema::member(const MemberInfo& info, std::optional<double>&) {
+  add(info, "number", true);
+}
+void BodySchema::member(const MemberInfo& info, std::optional<std::string>&) {
+  add(info, "string", true);
+}
+void BodySchema::member(const MemberInfo& info, std::vector<std::string>&) {
+  Json& property = add(info, "string", false);
+  property.erase("type");
+  property["anyOf"] = {{{"type", "string"}}, {{"type", "array"}, {"items", {{"type", "string"}}}}, {{"type", "null"}}};
+}
+void BodySchema::member(const MemberInfo& info, Json&, std::string_view schema) {
+  Json& property = add(info, "object", false);
+  property = Json::parse(schema);
+  property["description"] = info.help;
+}
+void BodySchema::refuse(std::string_view name, std::string_view why, std::vector<std::string_view> harmless) {
+  Json& property = schema_["properties"][std::string(name)];
+  property = {{"description", fmt::format("Not supported: {}", why)}, {"enum", {nullptr}}};
+  for (const std::string_view text : harmless) property["enum"].push_back(Json::parse(text));
+}
+void BodySchema::ignore(std::string_view name, std::string_view why) {
+  schema_["properties"][std::string(name)] = {{"description", fmt::format("Without effect: {}", why)}};
+}
+
+}  // namespace quern::server

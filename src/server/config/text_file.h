@@ -1,0 +1,14 @@
+// A whole small file of text, with the reason where it cannot be read. Any thread.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/result.h"
+
+namespace quern::server {
+
+// The error names the path. kResource: more than `limit` bytes.
+Result<std::string> read_text_file(const std::string& path, size_t limit);
+
+}  // namespace quern::server
