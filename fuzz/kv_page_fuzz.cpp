@@ -17,7 +17,7 @@ void put(std::vector<std::byte>& file, size_t at, const quern::Digest& d) {
   std::memcpy(file.data() + at, d.data(), d.size());
 }
 
-// `how`: 1 the payload's length and checksum too, 2 the key too.
+// `how`: 1 the payload's length and checksum too, 2 the key, 4 a shape that may fill the payload.
 void seal(std::vector<std::byte>& file, unsigned how) {
   const auto payload = std::span(file).subspan(quern::kKvPageHeaderBytes);
   if (how & 1) {
@@ -32,6 +32,10 @@ void seal(std::vector<std::byte>& file, unsigned how) {
     std::memcpy(ids.data(), file.data() + 80, sizeof ids);
     put(file, 16, quern::kv_page_key(previous, ids));
   }
+  if (how & 4) {
+    const uint32_t shape[] = {1, 1, static_cast<uint32_t>(payload.size() / 256)};
+    std::memcpy(file.data() + 48, shape, sizeof shape);
+  }
   const size_t at = quern::kKvPageHeaderBytes - sizeof(quern::Digest);
   put(file, at, quern::digest(std::span(file).first(at)));
 }
@@ -42,12 +46,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const auto bytes = std::as_bytes(std::span(data + 1, size - 1));
   std::vector<std::byte> file(bytes.begin(), bytes.end());
-  if (data[0] % 5 != 0 && file.size() >= quern::kKvPageHeaderBytes) {
+  if (data[0] % 9 != 0 && file.size() >= quern::kKvPageHeaderBytes) {
     std::memcpy(file.data(), "QUERNKV\n\1\0\0\0\x40\0\0\0", 16);
     std::memset(file.data() + 60, 0, 4);
     std::memset(file.data() + 72, 0, 8);
     std::memset(file.data() + 352, 0, 16);
-    seal(file, data[0] % 5 - 1u);
+    seal(file, data[0] % 9 - 1u);
   }
   const auto page = quern::parse_kv_page(file);
   if (!page) {

@@ -19,6 +19,7 @@ using FileTime = fs::file_time_type;
 constexpr std::string_view kSuffix = ".qkv";
 constexpr uint64_t kSlack = 16;  // a part in so many of the limit: removed beyond it, written before looking again
 constexpr auto kMarkStep = std::chrono::microseconds(1);  // that a page seems older than the one before it
+constexpr size_t kMaxMarks = 256;                         // keep()s that wait and have nothing to write
 constexpr auto kAbandonedAfter = std::chrono::minutes(1);
 
 void remove_file(const std::string& path) {
@@ -167,6 +168,7 @@ size_t KvFolder::keep(std::string_view tenant, std::span<const int32_t> ids, siz
   const size_t n = run.items.size();
   {
     const std::lock_guard lock(mutex_);
+    if (n == 0 && writes_.size() >= kMaxMarks) return 0;  // a disk that hangs: the mark of use is lost
     writes_.push_back(std::move(run));
   }
   work_.notify_one();

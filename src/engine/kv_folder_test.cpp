@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -140,6 +142,25 @@ TEST_F(KvFolderTest, WritesWhatIsQueuedBeforeItEnds) {
     EXPECT_EQ(folder->keep("t", ids, 0, [](size_t i, std::span<std::byte> to) { fill(5, i, to); }), 10u);
   }
   EXPECT_EQ(restore(*open(), 5, 640), 10u);
+}
+
+TEST_F(KvFolderTest, AKillLosesOnlyWhatIsQueued) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto folder = KvFolder::open(options_).value();
+    for (int32_t first = 0;; first += 1000) {  // until it is killed in the midst of writing
+      folder->keep("t", ids_from(first, 640), 0, [&](size_t i, std::span<std::byte> to) { fill(first, i, to); });
+      if (folder->stats().writes >= 5) ::raise(SIGKILL);
+    }
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto folder = open();
+  EXPECT_GE(folder->stats().files, 5u);
+  EXPECT_GE(restore(*folder, 0, 640), 5u);
+  EXPECT_EQ(folder->stats().errors, 0u);
 }
 
 TEST_F(KvFolderTest, ASharedPrefixIsKeptOnce) {

@@ -47,8 +47,9 @@ class Planner {
     expire();
     make_room_for_decoders();
     make_room_for_a_prompt();
-    // What was preempted frees its pages and waits before anybody is admitted in their place.
-    if (out_.preempt.empty()) admit();
+    const bool leaving = std::any_of(x_.groups.begin(), x_.groups.end(), [](const Group& g) { return g.gone; });
+    // Nobody is admitted by a plan that makes others leave: only the next one knows what has become of shared pages.
+    if (!leaving) admit();
     fill();
   }
 
@@ -235,7 +236,10 @@ class Planner {
     for (size_t i = head_of_queue(); i != in_.queued.size() && place(in_.queued[i]); i = head_of_queue()) {
       x_.queued_done[i] = 1;
     }
+    if (x_.victims.empty()) return;
     preempt_victims([&] { return fits(0, 0); });
+    out_.admit.clear();
+    admitted_pages_ = 0;
   }
 
   // With what has been admitted, and so much more.
@@ -283,13 +287,16 @@ class Planner {
   // would never find its pages if small ones could always pass.
   bool place(const QueuedRequest& q) {
     if (q.n_slots > in_.limits.max_slots) return out_.refuse.push_back(q.id), true;
-    const size_t pages = pages_of(q), wanted = pages + reserve(q.n_slots);
-    const bool alone = pick(true, [](const Group&) { return true; }) == kNone && out_.admit.empty();
-    if (alone && pages > free_) {
-      if (!in_.running.empty()) return false;  // what leaves may free more than was counted
-      return out_.refuse.push_back(q.id), true;
+    // Once somebody had to leave, only those that come before them in the queue may be admitted.
+    for (uint32_t g : x_.victims) {
+      if (x_.groups[g].rank >= q.priority) return false;
     }
-    if (!alone && !make_room_for(q, wanted)) return false;
+    const size_t pages = pages_of(q), wanted = pages + reserve(q.n_slots);
+    if (in_.running.empty() && out_.admit.empty()) {  // alone: no reserve
+      if (pages > free_) return out_.refuse.push_back(q.id), true;
+    } else if (!fits(q.n_slots, wanted) && !make_room_for(q, wanted)) {
+      return false;
+    }
     out_.admit.push_back(q.id);
     admitted_slots_ += q.n_slots;
     admitted_pages_ += wanted;
@@ -299,14 +306,10 @@ class Planner {
 
   bool make_room_for(const QueuedRequest& q, size_t pages) {
     // Nobody leaves on an estimate: requests that are admitted together may share pages that were counted for each.
-    if (!out_.admit.empty() && x_.victims.empty()) return fits(q.n_slots, pages);
-    // Once somebody had to leave, only those that come before them in the queue may be admitted.
-    for (uint32_t g : x_.victims) {
-      if (x_.groups[g].rank >= q.priority) return false;
-    }
+    if (!out_.admit.empty() && x_.victims.empty()) return false;
     const size_t n_victims = x_.victims.size();
-    if (displace([&](const Group& g) { return g.rank < q.priority; }, [&] { return fits(q.n_slots, pages); }))
-      return true;
+    const auto below = [&](const Group& g) { return g.rank < q.priority; };
+    if (displace(below, [&] { return fits(q.n_slots, pages); })) return true;
     for (size_t i = n_victims; i < x_.victims.size(); ++i) stay(x_.groups[x_.victims[i]]);
     x_.victims.resize(n_victims);
     return false;

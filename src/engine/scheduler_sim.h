@@ -90,6 +90,9 @@ class Simulator {
   struct Job {
     SimRequest r;
     std::vector<size_t> outputs;  // tokens so far, of each sample
+    bool read = false;            // the prompt was: all samples have begun
+
+    [[nodiscard]] bool active(size_t sample) const { return read ? outputs[sample] < r.n_output : sample == 0; }
   };
   struct Seq {
     uint64_t id = 0;
@@ -163,10 +166,14 @@ class Simulator {
                       .priority = j.r.priority,
                       .arrival = j.r.arrival,
                       .deadline = j.r.deadline,
-                      .n_tokens = j.r.n_prompt,
                       .n_cached = kept(j.r).size() * o_.limits.page_tokens,
                       .n_slots = j.r.n_samples};
-      for (size_t n : j.outputs) q.n_tokens += n;
+      if (j.read) q.n_slots = 0;
+      for (size_t s = 0; s < j.outputs.size(); ++s) {
+        if (!j.active(s)) continue;
+        q.n_tokens += j.r.n_prompt + j.outputs[s];
+        q.n_slots += j.read ? 1 : 0;
+      }
       q.cached_in_use = kept_in_use(j.r);
       q.held = held_.contains(id);
       queued_.push_back(q);
@@ -257,20 +264,24 @@ class Simulator {
       ++preemptions;
     }
     for (uint64_t id : plan_.admit) {
-      // But for one that had computed for itself what it can share now, or that left for another which now is held.
-      const bool held = std::any_of(preempted.begin(), preempted.end(), [&](uint64_t p) { return held_.contains(p); });
-      EXPECT_TRUE(!preempted.contains(id) || held || kept_in_use(job(id).r) > shared_[id])
-          << "preempted and admitted in one step";
+      // But where one of those that left had computed for itself what it can share now, or is held now: it left room.
+      const bool changed = std::any_of(preempted.begin(), preempted.end(), [&](uint64_t p) {
+        return held_.contains(p) || kept_in_use(job(p).r) > shared_[p];
+      });
+      EXPECT_TRUE(!preempted.contains(id) || changed) << "preempted and admitted in one step";
       EXPECT_TRUE(admitted.insert(id).second);
       EXPECT_EQ(std::erase(queue_, id), 1u);
       const Job& j = job(id);
-      Seq s{.id = id, .forks = j.r.n_samples > 1};
-      for (size_t p : kept(j.r)) {
-        ++refs_[p];
-        s.pages.push_back(p);
+      for (unsigned sample = 0; sample < j.r.n_samples; ++sample) {
+        if (!j.active(sample)) continue;
+        Seq s{.id = id, .sample = sample, .forks = !j.read};
+        for (size_t p : kept(j.r)) {
+          ++refs_[p];
+          s.pages.push_back(p);
+        }
+        s.n_computed = s.pages.size() * o_.limits.page_tokens;
+        running_.push_back(std::move(s));
       }
-      s.n_computed = s.pages.size() * o_.limits.page_tokens;
-      running_.push_back(std::move(s));
       started.try_emplace(id, now_);
     }
     size_t slots = 0;
@@ -382,7 +393,8 @@ class Simulator {
         for (size_t p : s.pages) ++refs_[p];
         running_.push_back(std::move(s));
       }
-      for (size_t& n : j.outputs) n += n == 0 ? 1 : 0;  // else it was preempted: computes what it had
+      for (size_t& n : j.outputs) n = 1;
+      j.read = true;
       return;
     }
     ++j.outputs[running_[index].sample];

@@ -24,7 +24,7 @@ std::vector<SimRequest> random_requests(SplitMix64& rng, const SimOptions& o) {
       r.prefix = static_cast<int>(rng.next() % 2);
       r.n_prefix = std::min(r.n_prompt, r.prefix == 0 ? size_t{20} : size_t{37});
     }
-    const size_t most = r.n_prompt / page + 2 + r.n_samples * (r.n_output / page + 2);
+    const size_t most = r.n_samples * ((r.n_prompt + r.n_output) / page + 2);
     if (most <= o.n_pages) all.push_back(r);
   }
   return all;
