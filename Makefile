@@ -1,5 +1,6 @@
 # The commands of the project; `make` alone lists them. Each brings its own set-up (tools/bootstrap.sh). Builds lie in
-# folders of their own, so that none undoes another: build (release), build-test, build-asan, build-fuzz, build-neon.
+# folders of their own, so that none undoes another: build (release), build-test, build-sanitized (fuzz targets too),
+# build-tsan, build-neon. build-clients holds what tests/server needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
@@ -18,12 +19,17 @@ override MODEL := $(value MODEL)
 export PROMPT MODEL
 
 comma := ,
-sanitize_dir := build-$(subst thread,tsan,$(subst address$(comma)undefined,asan,$(SANITIZE)))
+sanitize_dir := build-$(subst thread,tsan,$(subst address$(comma)undefined,sanitized,$(SANITIZE)))
 ctest = ctest --output-on-failure --no-tests=error -j $(JOBS) --test-dir
 # $(call configure,FOLDER,OPTIONS): CMake runs once; afterwards ninja asks for it when a CMake file changes.
 configure = [ -f $(1)/build.ninja ] || cmake -G Ninja -B $(1) $(2) >/dev/null
 
-.PHONY: help run test bench lint format sanitize fuzz-short neon clean release
+# Sanitizers and libFuzzer are clang's: its instrumented builds take half the time of gcc's, and one serves both.
+configure_sanitized = $(call configure,$(1),-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-g1 -DCMAKE_C_COMPILER=clang-19 \
+  -DCMAKE_CXX_COMPILER=clang++-19 -DQUERN_SANITIZE=$(2) -DQUERN_FUZZ=$(if $(findstring address,$(2)),ON,OFF))
+sanitizer_options := ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+
+.PHONY: help run test bench lint format sanitize tsan fuzz-short neon clean release
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +47,7 @@ test:  ## everything through ctest, warnings are errors
 	@tools/bootstrap.sh build test lint
 	@$(call configure,build-test,-DCMAKE_BUILD_TYPE=Release -DQUERN_WERROR=ON)
 	@ninja -C build-test -j $(JOBS)
+	@tools/client_env.sh build-clients
 	@build-test/quern pull smollm2:135m >/dev/null
 	@build-test/quern pull gemma3:270m >/dev/null
 	@$(ctest) build-test
@@ -62,18 +69,27 @@ format:  ## lay out all C++ by clang-format
 
 # Without the perplexity of the real models, minutes of code that the other tests of these models run too.
 sanitize:  ## the tests under ASan and UBSan; SANITIZE=thread for races
-	@tools/bootstrap.sh build test
-	@$(call configure,$(sanitize_dir),-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" -DQUERN_SANITIZE=$(SANITIZE))
+	@tools/bootstrap.sh build test fuzz
+	@tools/client_env.sh build-clients
+	@$(call configure_sanitized,$(sanitize_dir),$(SANITIZE))
 	@ninja -C $(sanitize_dir) -j $(JOBS)
-	@ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	  $(ctest) $(sanitize_dir) -LE 'lint|install' -E Golden.Perplexity
+	@$(sanitizer_options) $(ctest) $(sanitize_dir) -LE 'lint|install' -E Golden.Perplexity
+
+# The engine's own tests on real models and of its arithmetic run one thread's steps, dear under TSan.
+no_threads := ^(RealBits|Decoding|Load|Split|EnginePackCache|Profile|Shapes|Models/.*)[.]
+
+tsan:  ## the tests of what has threads, under ThreadSanitizer
+	@tools/bootstrap.sh build test fuzz
+	@tools/client_env.sh build-clients
+	@$(call configure_sanitized,build-tsan,thread)
+	@ninja -C build-tsan -j $(JOBS) thread_tests
+	@$(ctest) build-tsan -L '^(os|kv|engine|server)$$' -E '$(no_threads)'
 
 fuzz-short:  ## every fuzz target for FUZZ_SECONDS
-	@tools/bootstrap.sh build fuzz
-	@$(call configure,build-fuzz,-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" -DCMAKE_C_COMPILER=clang-19 \
-	  -DCMAKE_CXX_COMPILER=clang++-19 -DQUERN_FUZZ=ON -DQUERN_TESTS=OFF)
-	@ninja -C build-fuzz -j $(JOBS) fuzz_targets
-	@tools/fuzz_short.sh build-fuzz $(FUZZ_SECONDS) $(JOBS)
+	@tools/bootstrap.sh build test fuzz
+	@$(call configure_sanitized,build-sanitized,address$(comma)undefined)
+	@ninja -C build-sanitized -j $(JOBS) fuzz_targets
+	@tools/fuzz_short.sh build-sanitized $(FUZZ_SECONDS) $(JOBS)
 
 neon:  ## the tests of the lowest rooms for 64-bit ARM, under qemu
 	@tools/bootstrap.sh build neon
@@ -84,4 +100,4 @@ neon:  ## the tests of the lowest rooms for 64-bit ARM, under qemu
 	@$(ctest) build-neon
 
 clean:  ## remove the builds
-	rm -rf build build-test build-asan build-tsan build-fuzz build-neon
+	rm -rf build build-test build-sanitized build-tsan build-neon build-clients

@@ -1,0 +1,98 @@
+// The official openai and ollama packages against the server at QUERN_URL; run by node_test.py.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Ollama } from 'ollama';
+import OpenAI from 'openai';
+
+const url = process.env.QUERN_URL;
+const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0, timeout: 60_000 });
+const ollama = new Ollama({ host: url });
+
+const letters = Object.fromEntries([...'abcdefghijklmnopqrstuvwxyz'].map((c) => [c.charCodeAt(0), 60]));
+const messages = [{ role: 'user', content: 'hello' }];
+const plain = { model: 'default', messages, logit_bias: letters, temperature: 0, max_tokens: 12 };
+const options = { num_predict: 12, temperature: 0 };
+
+async function collect(stream) {
+  const parts = [];
+  for await (const part of stream) parts.push(part);
+  return parts;
+}
+
+test('openai: models', async () => {
+  const models = await collect(await openai.models.list());
+  assert.ok(models.length >= 1);
+  assert.equal((await openai.models.retrieve(models[0].id)).id, models[0].id);
+});
+
+test('openai: chat and its stream', async () => {
+  const whole = await openai.chat.completions.create(plain);
+  const text = whole.choices[0].message.content;
+  assert.match(text, /^[a-z]{12}$/);
+  assert.equal(whole.usage.completion_tokens, 12);
+  const chunks = await collect(
+    await openai.chat.completions.create({ ...plain, stream: true, stream_options: { include_usage: true } }),
+  );
+  assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join(''), text);
+  assert.deepEqual(chunks.at(-1).usage.completion_tokens, 12);
+  const helper = openai.chat.completions.stream(plain);
+  assert.equal(await helper.finalContent(), text);
+});
+
+test('openai: completions, responses, embeddings', async () => {
+  const { messages: _, ...rest } = plain;
+  assert.match((await openai.completions.create({ ...rest, prompt: 'hello' })).choices[0].text, /^[a-z]{12}$/);
+  const wanted = { model: 'default', input: 'hello', temperature: 0, max_output_tokens: 16 };
+  const response = await openai.responses.create(wanted);
+  const events = await collect(await openai.responses.create({ ...wanted, stream: true }));
+  const deltas = events.filter((event) => event.type === 'response.output_text.delta').map((event) => event.delta);
+  assert.equal(deltas.join(''), response.output_text);
+  const decoded = await openai.embeddings.create({ model: 'default', input: 'one' });
+  const floats = await openai.embeddings.create({ model: 'default', input: 'one', encoding_format: 'float' });
+  assert.deepEqual([...decoded.data[0].embedding].map(Math.fround), floats.data[0].embedding.map(Math.fround));
+});
+
+test('openai: errors have their classes', async () => {
+  await assert.rejects(openai.chat.completions.create({ ...plain, temperature: -1 }), OpenAI.BadRequestError);
+  await assert.rejects(openai.chat.completions.create({ ...plain, model: 'no-such-model' }), OpenAI.NotFoundError);
+});
+
+test('openai: an aborted stream leaves the server well', async () => {
+  const stream = await openai.chat.completions.create({ ...plain, max_tokens: 900, n: 4, stream: true });
+  for await (const chunk of stream) {
+    assert.ok(chunk.choices);
+    break; // aborts the request
+  }
+  assert.match((await openai.chat.completions.create(plain)).choices[0].message.content, /^[a-z]{12}$/);
+});
+
+test('ollama: generate, chat and their streams', async () => {
+  const generated = await ollama.generate({ model: 'default', prompt: 'hello', options });
+  assert.equal(generated.done, true);
+  assert.ok(generated.total_duration > 0 && generated.context.length > 0);
+  const pieces = await collect(await ollama.generate({ model: 'default', prompt: 'hello', options, stream: true }));
+  assert.equal(pieces.map((piece) => piece.response).join(''), generated.response);
+  const chat = await ollama.chat({ model: 'default', messages, options });
+  const parts = await collect(await ollama.chat({ model: 'default', messages, options, stream: true }));
+  assert.equal(parts.map((part) => part.message.content).join(''), chat.message.content);
+  assert.equal(parts.at(-1).done, true);
+});
+
+test('ollama: embed, list, show, ps, version, errors', async () => {
+  assert.equal((await ollama.embed({ model: 'default', input: ['one', 'two'] })).embeddings.length, 2);
+  assert.ok(Array.isArray((await ollama.list()).models));
+  assert.ok((await ollama.show({ model: 'default' })).details.family);
+  assert.equal((await ollama.ps()).models.length, 1);
+  assert.match((await ollama.version()).version, /^\d+\.\d+/);
+  await assert.rejects(ollama.generate({ model: 'no-such-model', prompt: 'x' }), { status_code: 404 });
+});
+
+test('ollama: abort', async () => {
+  const stream = await ollama.chat({ model: 'default', messages, options: { num_predict: 900 }, stream: true });
+  await assert.rejects(async () => {
+    for await (const part of stream) {
+      assert.ok(part.message);
+      stream.abort();
+    }
+  }, { name: 'AbortError' });
+});

@@ -1,0 +1,196 @@
+"""The official `ollama` package against a live server: texts, streams, embeddings, and the commands on models."""
+
+import datetime
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import ollama
+
+from live import START_S, Live, LiveCase, environment, tiny
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "hub"))
+from standin import Hub  # noqa: E402
+
+HELLO = [{"role": "user", "content": "hello"}]
+OPTIONS = {"num_predict": 12, "temperature": 0, "seed": 1}
+
+
+def client_of(live):
+    return ollama.Client(host=live.url, timeout=START_S, trust_env=False)
+
+
+class OllamaCase(LiveCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client = cls.enterClassContext(client_of(cls.live))
+
+    def generate(self, prompt="hello", **settings):
+        return self.client.generate("default", prompt, **{"options": OPTIONS, **settings})
+
+    def chat(self, **settings):
+        return self.client.chat("default", HELLO, **{"options": OPTIONS, **settings})
+
+    def is_complete(self, answer):
+        self.assertIs(answer.done, True)
+        self.assertIn(answer.done_reason, ("stop", "length"))
+        self.assertEqual(answer.done_reason == "length", answer.eval_count == 12)
+        for name in ("total_duration", "prompt_eval_duration", "eval_duration", "prompt_eval_count", "eval_count"):
+            self.assertGreater(getattr(answer, name), 0, name)
+        self.assertGreaterEqual(answer.total_duration, answer.prompt_eval_duration + answer.eval_duration)
+        self.assertLess(answer.total_duration, START_S * 1e9)
+        made = datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", answer.created_at))
+        self.assertLess(abs(datetime.datetime.now(datetime.timezone.utc) - made).total_seconds(), 600)
+
+
+class Texts(OllamaCase):
+    def test_generate(self):
+        answer = self.generate()
+        self.is_complete(answer)
+        self.assertEqual(self.generate().response, answer.response)
+        self.assertNotEqual(self.generate(options={**OPTIONS, "temperature": 2, "seed": 5}).response, answer.response)
+        self.assertEqual(len(answer.context), answer.prompt_eval_count + answer.eval_count)
+        self.assertGreater(self.generate(system="be brief").prompt_eval_count, answer.prompt_eval_count)
+        self.assertEqual(self.generate(raw=True).prompt_eval_count, len("hello"))
+
+    def test_context_continues(self):
+        first = self.generate()
+        second = self.generate("again", context=first.context)
+        self.assertEqual(second.context[:len(first.context)], first.context)
+        self.assertGreater(second.prompt_eval_count, self.generate("again").prompt_eval_count)
+
+    def test_streams(self):
+        for whole, parts, text in ((self.generate(), self.generate(stream=True), lambda part: part.response),
+                                   (self.chat(), self.chat(stream=True), lambda part: part.message.content)):
+            parts = [*parts]
+            self.assertEqual("".join(map(text, parts)), text(whole))
+            self.assertEqual([part.done for part in parts], [False] * (len(parts) - 1) + [True])
+            self.assertGreater(len(parts), 2)
+            self.is_complete(parts[-1])
+        self.assertEqual(self.live.request("/api/generate", {"model": "default", "prompt": "x", "options": OPTIONS})[1]
+                         .get_content_type(), "application/x-ndjson")
+
+    def test_chat(self):
+        answer = self.chat()
+        self.is_complete(answer)
+        self.assertEqual(answer.message.role, "assistant")
+        self.assertEqual(self.generate().response, answer.message.content)
+
+    def test_logprobs(self):
+        answer = self.generate(logprobs=True, top_logprobs=2)
+        self.assertEqual(len(answer.logprobs), answer.eval_count)
+        for entry in answer.logprobs:
+            self.assertEqual(len(entry.top_logprobs), 2)
+            self.assertEqual((entry.top_logprobs[0].token, entry.top_logprobs[0].logprob), (entry.token, entry.logprob))
+
+    def test_options_take_effect(self):
+        self.assertEqual(self.generate(options={**OPTIONS, "num_predict": 3}).eval_count, 3)
+        text = self.generate(options={**OPTIONS, "num_predict": 40}).response
+        stop = next(character for character in text if character.isalnum())
+        stopped = self.generate(options={**OPTIONS, "num_predict": 40, "stop": [stop]})
+        self.assertEqual((stopped.response, stopped.done_reason), (text[:text.index(stop)], "stop"))
+        with self.assertRaises(ollama.ResponseError) as caught:
+            self.generate("hello" * 20, options={**OPTIONS, "num_ctx": 64})
+        self.assertEqual(caught.exception.status_code, 400)
+        self.assertIn("64", caught.exception.error)
+        for options in ({"temperature": -1}, {"num_predict": "x"}, {"num_ctx": 1 << 40}, {"no_such_option": 1}):
+            with self.subTest(options), self.assertRaises(ollama.ResponseError) as caught:
+                self.generate(options={**OPTIONS, **options})
+            self.assertEqual(caught.exception.status_code, 400)
+            self.assertIn(next(iter(options)), caught.exception.error)
+
+
+class Embeddings(OllamaCase):
+    def test_embed(self):
+        one = self.client.embed("default", "one")
+        both = self.client.embed("default", ["one", "two"])
+        self.assertEqual(len(both.embeddings), 2)
+        self.assertEqual(both.embeddings[0], one.embeddings[0])
+        self.assertNotEqual(both.embeddings[0], both.embeddings[1])
+        self.assertAlmostEqual(sum(value * value for value in one.embeddings[0]), 1, places=5)
+        self.assertGreater(both.prompt_eval_count, one.prompt_eval_count)
+        self.assertGreater(one.total_duration, 0)
+        old = self.client.embeddings("default", "one").embedding
+        scale = sum(value * value for value in old) ** 0.5
+        for value, same in zip(old, one.embeddings[0], strict=True):
+            self.assertAlmostEqual(value / scale, same, places=5)
+
+
+class Loading(OllamaCase):
+    def test_keep_alive(self):
+        self.generate(keep_alive=-1)
+        running = self.client.ps().models
+        self.assertEqual(len(running), 1)
+        self.assertEqual((running[0].context_length, running[0].name), (1024, running[0].model))
+        self.assertGreater(running[0].size, 0)
+        self.generate(keep_alive="5m")
+        left = self.client.ps().models[0].expires_at - datetime.datetime.now(datetime.timezone.utc)
+        self.assertTrue(240 < left.total_seconds() <= 300, left)
+        unloaded = self.client.generate("default", keep_alive=0)
+        self.assertEqual((unloaded.response, unloaded.done_reason), ("", "unload"))
+        self.live.wait(lambda: not self.client.ps().models, START_S, "the model is not unloaded")
+        loaded = self.client.generate("default")
+        self.assertEqual((loaded.response, loaded.done_reason), ("", "load"))
+        self.assertEqual(len(self.client.ps().models), 1)
+        self.assertGreater(self.generate().eval_count, 0)
+
+    def test_detection(self):
+        """What clients look for on port 11434."""
+        self.assertEqual(self.live.request("/")[2], b"Ollama is running")
+        self.assertEqual(self.live.request("/", method="HEAD")[0], 200)
+        self.assertRegex(self.live.json("/api/version")["version"], r"^\d+\.\d+\.\d+")
+
+    def test_unknown_models(self):
+        for call in (self.client.show, self.client.delete, lambda name: self.client.copy(name, "other"),
+                     lambda name: self.client.chat(name, HELLO), lambda name: [*self.client.chat(name, HELLO, stream=True)]):
+            with self.assertRaises(ollama.ResponseError) as caught:
+                call("no-such-model")
+            self.assertEqual(caught.exception.status_code, 404)
+
+
+class ModelCommands(unittest.TestCase):
+    """pull, list, show, copy, delete, on a hub of our own."""
+
+    def test_life_of_a_model(self):
+        name = "hf:owner/repo"
+        with Hub({"owner/repo": {"model.gguf": tiny("qwen3", file="other").read_bytes()}}) as hub, \
+             Live([tiny()], env={"HF_ENDPOINT": hub.url}) as live, client_of(live) as client:
+            steps = [*client.pull(name, stream=True)]
+            self.assertEqual((steps[0].status, steps[-1].status), ("pulling manifest", "success"))
+            progress = [step for step in steps if step.total]
+            self.assertEqual(progress[-1].completed, progress[-1].total)
+            self.assertRegex(progress[-1].digest, "^sha256:[0-9a-f]{64}$")
+            fetched = len(hub.requests("cdn"))
+            self.assertEqual(client.pull(name).status, "success")  # it is present
+            self.assertEqual(len(hub.requests("cdn")), fetched)
+            with self.assertRaises(ollama.ResponseError):
+                client.pull("hf:owner/absent")
+            with self.assertRaises(ollama.ResponseError):
+                [*client.pull("hf:owner/absent", stream=True)]
+
+            listed = {model.model: model for model in client.list().models}
+            self.assertEqual(listed[name].size, tiny("qwen3", file="other").stat().st_size)
+            self.assertEqual(listed[name].details.format, "gguf")
+            shown = client.show(name)
+            self.assertEqual(shown.details.family, "qwen3")
+            self.assertEqual(shown.modelinfo["general.architecture"], "qwen3")
+            self.assertIn("<|turn|>", shown.template)
+            self.assertIn("completion", shown.capabilities)
+            text = client.generate(name, "hello", options=OPTIONS).response
+
+            self.assertEqual(client.copy(name, "mine").status, "success")
+            self.assertEqual(client.generate("mine", "hello", options=OPTIONS).response, text)
+            self.assertEqual(client.delete("mine").status, "success")
+            self.assertEqual({model.model for model in client.list().models}, set(listed))
+            self.assertEqual(client.delete(name).status, "success")
+            with self.assertRaises(ollama.ResponseError):
+                client.show(name)
+            self.assertEqual(subprocess.run([live.command[0], "list", "--json"], env=environment(live.cache), text=True,
+                                            capture_output=True, check=True).stdout.count("owner/repo"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
