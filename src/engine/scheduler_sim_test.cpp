@@ -46,13 +46,9 @@ SimOptions random_options(uint64_t seed) {
 }
 
 TEST(SchedulerSim, RandomWorkloadsEndWithinEveryLimit) {
-  constexpr size_t kSeeds = kSanitized ? 500 : 3000;
+  constexpr size_t kSeeds = kSanitized ? 500 : 2000;
   size_t preemptions = 0, steps = 0;
-<<<<<<< HEAD
-  for (uint64_t seed = 1; seed <= 2000; ++seed) {
-=======
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
->>>>>>> h-ci
     SCOPED_TRACE(seed);
     const SimOptions o = random_options(seed);
     SplitMix64 rng(seed + 1000000);
