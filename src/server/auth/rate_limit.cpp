@@ -44,7 +44,8 @@ RateLimiter::Buckets& RateLimiter::filled(const Principal& principal, double now
 // A full bucket is as good as none.
 void RateLimiter::forget_full(double now_s) {
   const auto full = [&](const Bucket& b) {
-    return b.capacity == 0 || b.level + (now_s - b.time_s) * b.capacity / kMinute >= b.capacity; };
+    return b.capacity == 0 || b.level + (now_s - b.time_s) * b.capacity / kMinute >= b.capacity;
+  };
   std::erase_if(buckets_, [&](const auto& item) { return full(item.second.requests) && full(item.second.tokens); });
 }
 

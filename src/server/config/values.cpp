@@ -223,9 +223,7 @@ std::string wanted(const ConfigField& field) {
         if constexpr (std::is_same_v<T, bool>) {
           return "true or false";
         } else if constexpr (std::is_same_v<T, uint32_t>) {
-          ConfigLimits whole = limits;
-          whole.max = std::min<double>(limits.max, std::numeric_limits<uint32_t>::max());
-          return "a whole number" + range_text(whole, number_text);
+          return "a whole number" + range_text(limits, number_text);
         } else if constexpr (std::is_same_v<T, double>) {
           return "a number" + range_text(limits, number_text);
         } else if constexpr (std::is_same_v<T, uint8_t>) {

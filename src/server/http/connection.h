@@ -16,6 +16,9 @@
 
 namespace quern::http {
 
+// While it lingers: without a byte from the client.
+inline constexpr double kLingerIdleS = 2;
+
 class Connection final : public Peer, public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Core> core, Socket socket, std::string remote);

@@ -59,7 +59,7 @@ void Outbox::begin(Turn turn, int status, std::string_view content_type, const H
 
 void Outbox::write(Turn turn, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
-  if (!live(turn, Stage::kStream) || framing_ == Framing::kNone || overflowed_ || aborted_) return;
+  if (!live(turn, Stage::kStream) || framing_ == Framing::kNone || overflowed_) return;
   if (framing_ == Framing::kChunked) {
     append_chunk(pending_, bytes);
   } else {
@@ -73,7 +73,7 @@ void Outbox::write(Turn turn, std::string_view bytes) {
 void Outbox::end(Turn turn) {
   Released released;
   const std::lock_guard lock(mutex_);
-  if (!live(turn, Stage::kStream) || aborted_) return;
+  if (!live(turn, Stage::kStream)) return;
   if (framing_ == Framing::kChunked) pending_ += "0\r\n\r\n";
   if (!overflowed_) released = finish();
   wake();
@@ -114,7 +114,7 @@ void Outbox::on_gone(Turn turn, std::function<void()> f) {
 
 void Outbox::on_drained(Turn turn, size_t below, std::function<void()> f) {
   const std::lock_guard lock(mutex_);
-  if (!ongoing(turn) || aborted_ || overflowed_) return;
+  if (!ongoing(turn) || overflowed_) return;
   on_drained_.push_back({below, std::move(f)});
   if (unsent() < below) wake();
 }

@@ -88,8 +88,10 @@ class Outbox {
     std::vector<Drained> drained;
   };
 
-  [[nodiscard]] bool live(Turn turn, Stage stage) const { return !closed_ && turn == turn_ && stage_ == stage; }
-  [[nodiscard]] bool ongoing(Turn turn) const { return !closed_ && turn == turn_ && stage_ != Stage::kDone; }
+  [[nodiscard]] bool ongoing(Turn turn) const {
+    return !closed_ && !aborted_ && turn == turn_ && stage_ != Stage::kDone;
+  }
+  [[nodiscard]] bool live(Turn turn, Stage stage) const { return ongoing(turn) && stage_ == stage; }
   [[nodiscard]] size_t unsent() const { return pending_.size() + in_flight_; }
   void put_head(AnswerHead head);
   bool wants_close(const Headers& headers) const;

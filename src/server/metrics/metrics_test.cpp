@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "os/process.h"
+#include "server/config/server_config.h"
 #include "server/config/text_file.h"
 
 namespace quern::server {
@@ -215,11 +216,11 @@ TEST(Deploy, AlertRulesFireWhenTheyShould) {
   }
 }
 
-// The metrics' names as series have them: with _bucket, _sum, _count of histograms.
+// The metrics' names, and those of their series: with _bucket, _sum, _count of histograms.
 std::set<std::string> exported_names() {
   std::set<std::string> names;
   const std::string text = render_all();
-  static const std::regex kSeries("\n(quern_[a-z_]+)[ {]");
+  static const std::regex kSeries("\n(?:# TYPE )?(quern_[a-z_]+)[ {]");
   for (std::sregex_iterator it(text.begin(), text.end(), kSeries), end; it != end; ++it) names.insert((*it)[1]);
   return names;
 }
@@ -258,6 +259,17 @@ TEST(Deploy, TheDashboardIsSound) {
     }
   }
   EXPECT_GT(queries, 20u);
+}
+
+// systemd kills what has not ended by then: it must leave quern the time to drain.
+TEST(Deploy, TheUnitLeavesTimeToDrain) {
+  const auto text = read_text_file(kDeploy + "quern.service", 1 << 20);
+  ASSERT_TRUE(text) << text.error().message;
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(*text, match, std::regex("\nTimeoutStopSec=([0-9]+)\n")));
+  EXPECT_GT(std::stod(match[1]), ServerConfig().drain_timeout.seconds);
+  ASSERT_TRUE(std::regex_search(*text, match, std::regex("\nLimitNOFILE=([0-9]+)\n")));
+  EXPECT_GT(std::stod(match[1]), ServerConfig().max_connections);
 }
 
 }  // namespace
