@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Each brings its own set-up (tools/bootstrap.sh). Builds lie in
-# folders of their own, so that none undoes another: build (release), build-test, build-asan (fuzz targets too), build-tsan,
-# build-neon. build-clients holds what tests/server needs.
+# folders of their own, so that none undoes another: build (release), build-test, build-sanitized (fuzz targets too),
+# build-tsan, build-neon. build-clients holds what tests/server needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ override MODEL := $(value MODEL)
 export PROMPT MODEL
 
 comma := ,
-sanitize_dir := build-$(subst thread,tsan,$(subst address$(comma)undefined,asan,$(SANITIZE)))
+sanitize_dir := build-$(subst thread,tsan,$(subst address$(comma)undefined,sanitized,$(SANITIZE)))
 ctest = ctest --output-on-failure --no-tests=error -j $(JOBS) --test-dir
 # $(call configure,FOLDER,OPTIONS): CMake runs once; afterwards ninja asks for it when a CMake file changes.
 configure = [ -f $(1)/build.ninja ] || cmake -G Ninja -B $(1) $(2) >/dev/null
@@ -87,9 +87,9 @@ tsan:  ## the tests of what has threads, under ThreadSanitizer
 
 fuzz-short:  ## every fuzz target for FUZZ_SECONDS
 	@tools/bootstrap.sh build test fuzz
-	@$(call configure_sanitized,build-asan,address$(comma)undefined)
-	@ninja -C build-asan -j $(JOBS) fuzz_targets
-	@tools/fuzz_short.sh build-asan $(FUZZ_SECONDS) $(JOBS)
+	@$(call configure_sanitized,build-sanitized,address$(comma)undefined)
+	@ninja -C build-sanitized -j $(JOBS) fuzz_targets
+	@tools/fuzz_short.sh build-sanitized $(FUZZ_SECONDS) $(JOBS)
 
 neon:  ## the tests of the lowest rooms for 64-bit ARM, under qemu
 	@tools/bootstrap.sh build neon
@@ -100,4 +100,4 @@ neon:  ## the tests of the lowest rooms for 64-bit ARM, under qemu
 	@$(ctest) build-neon
 
 clean:  ## remove the builds
-	rm -rf build build-test build-asan build-tsan build-neon build-clients
+	rm -rf build build-test build-sanitized build-tsan build-neon build-clients

@@ -8,11 +8,11 @@
 //
 // The loop's part. While a plan changes anything (admit, preempt, expire, refuse), carry that out, ignore the chunks
 // and plan again with the same `now`: an admitted request is a running sequence from then on. That ends after a few
-// rounds: a plan that makes requests leave admits none, what was admitted is not preempted again, nor what was
-// preempted admitted (but where one of those that left is held, or can share kept pages now of which it had its own
-// copies). Then compute the chunks. There are some whenever a sequence runs that is not paused. Paused ones keep slot
-// and pages for as long as the caller and better ones let them, and requests of equal priority wait; a paused request
-// that was preempted must be `held`.
+// rounds: a plan that makes requests leave admits none, and what was admitted is not preempted again. What was
+// preempted is not admitted again either, unless pages that it shared have become cheaper for those that left than
+// could be told before, or one of them is held. Then compute the chunks. There are some whenever a sequence runs that
+// is not paused. Paused ones keep slot and pages for as long as the caller and better ones let them, and requests of
+// equal priority wait; a paused request that was preempted must be `held`.
 #pragma once
 
 #include <cstddef>

@@ -7,14 +7,20 @@
 namespace quern {
 namespace {
 
-constexpr double kWeight = 0.2;     // of a new measurement
-constexpr double kTrusted = 2;      // a measurement counts as at most so many times the average, and at least its inverse
-constexpr double kMeanShare = 0.85;  // of the target: steps scatter, and the target is for their 99th percentile
+constexpr double kWeight = 0.2;   // of a new measurement
+constexpr double kTrusted = 1.3;  // a measurement counts as at most so many times the average, and at least its inverse
+constexpr double kMeanShare = 0.8;  // of the target: steps scatter, and the target is for their 99th percentile
+
+constexpr double kLoneToken = 1.5;  // times the token of a chunk: what a step with a single one takes more
 
 // 1, 2, 3-4, 5-8, ...: bucket b ends at 2^b.
-size_t bucket_of(size_t n) { return static_cast<size_t>(std::bit_width(std::max<size_t>(1, n) - 1)); }
+size_t bucket_of(size_t n) {
+  return static_cast<size_t>(std::bit_width(std::max<size_t>(1, n) - 1));
+}
 
-double last_of(size_t bucket) { return std::ldexp(1.0, static_cast<int>(bucket)); }
+double last_of(size_t bucket) {
+  return std::ldexp(1.0, static_cast<int>(bucket));
+}
 
 }  // namespace
 
@@ -35,13 +41,19 @@ void StepCost::record(size_t n_decode, size_t n_prompt, double seconds) {
     if (n_prompt > 0) record_prompt(n_prompt, seconds);
     return;
   }
-  // A single prompt token is computed as a further decoder is.
-  if (n_prompt <= 1) return record_decode(n_decode + n_prompt, seconds);
-  ++mixed_steps_;
+  if (n_prompt == 0) return record_decode(n_decode, seconds);
   const double decode = decode_seconds(n_decode);
-  if (decode == 0) return;
+  if (n_prompt == 1) {
+    // Decoding alone, by what a token is known to cost beside it; rather too little, since the budget doubles it.
+    // Before that is known the token is taken for one more decoder.
+    const double token = token_seconds(0);
+    const double n = static_cast<double>(n_decode);
+    return record_decode(n_decode,
+                         token > 0 ? std::max(seconds - kLoneToken * token, seconds / 2) : seconds * n / (n + 1));
+  }
+  ++mixed_steps_;
   // A step that took less than decoding alone should says only that the tokens were cheap.
-  record_prompt(n_prompt, std::max(seconds - decode, 0.05 * seconds));
+  if (decode > 0) record_prompt(n_prompt, std::max(seconds - decode, 0.05 * seconds));
 }
 
 void StepCost::record_decode(size_t n_decode, double seconds) {
@@ -52,11 +64,12 @@ void StepCost::record_decode(size_t n_decode, double seconds) {
 void StepCost::record_prompt(size_t n_prompt, double seconds) {
   const size_t bucket = std::min(bucket_of(n_prompt), kBuckets - 1);
   Average& average = token_[bucket];
-  const double before = average.seconds;
+  const double before = token_seconds(bucket);
+  if (average.n == 0 && before > 0) average = {before, 2};
   average.add(seconds / static_cast<double>(n_prompt));
-  // Depth makes tokens dearer in chunks of all sizes alike, also in those that this prompt does not come in. And a token
-  // in a larger chunk never costs more than one in a smaller: a wrong estimate would never be tried again.
-  const double change = average.n > 1 ? average.seconds / before : 1;
+  // Depth makes tokens dearer in chunks of all sizes alike, also in those that this prompt does not come in. And a
+  // token in a larger chunk never costs more than one in a smaller: a wrong estimate would never be tried again.
+  const double change = before > 0 ? average.seconds / before : 1;
   for (size_t b = 0; b < kBuckets; ++b) {
     if (b == bucket || token_[b].n == 0) continue;
     token_[b].seconds *= change;
@@ -104,8 +117,8 @@ size_t StepCost::prompt_budget(size_t n_decode, double stall_seconds, size_t max
   max_tokens = std::max<size_t>(1, max_tokens);
   if (n_decode == 0) return max_tokens;
   const double decode = decode_seconds(n_decode);
+  if (mixed_steps_ >= (decode > 0 ? kProbeInterval : 1)) return 1;
   if (decode == 0) return std::min(kUnmeasuredTokens, max_tokens);
-  if (mixed_steps_ >= kProbeInterval) return 1;
   const double room = kMeanShare * (stall_seconds > 0 ? stall_seconds : 2 * decode) - decode;
   size_t best = 1;
   for (size_t b = 0; b < kBuckets && last_of(b) < 2 * static_cast<double>(max_tokens); ++b) {

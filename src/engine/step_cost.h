@@ -1,9 +1,11 @@
 // StepCost: learns from measured steps how long they take, and says how many prompt tokens a step may read while others
 // stream. One loop owns it; not for several threads. It cannot fail.
 //
-// Model: seconds = decode(n_decode) + n_prompt x token(n_prompt). decode() is kept by number of decoders (1, 2, 3-4, 5-8,
-// ...), token() by size of the chunk, as small chunks cost more per token. Both are running averages that follow within a
-// few steps, since a prompt token gets dearer as its prompt grows; one step counts for little when the machine was busy.
+// Model: seconds = decode(n_decode) + n_prompt x token(n_prompt). decode() is kept by number of decoders (1, 2, 3-4,
+// 5-8,
+// ...), token() by size of the chunk, as small chunks cost more per token. Both are running averages that follow within
+// a few steps, since a prompt token gets dearer as its prompt grows; one step counts for little when the machine was
+// busy.
 #pragma once
 
 #include <array>
@@ -17,7 +19,7 @@ class StepCost {
   void record(size_t n_decode, size_t n_prompt, double seconds);
 
   // The prompt tokens that a step beside `n_decode` decoders may take, from 1 to max_tokens (>= 1). The mean of such
-  // steps stays 15 % below the target, so that their p99 meets it: `stall_seconds`, or where that is 0 twice a step of
+  // steps stays 20 % below the target, so that their p99 meets it: `stall_seconds`, or where that is 0 twice a step of
   // decoding alone. There is no floor above one token: where a step of decoding takes 3.3 ms and a prompt token 0.8 ms,
   // 8 tokens would make it three times as long. A few where decoding was never measured alone; max_tokens where nothing
   // decodes. Once in kProbeInterval steps it is 1, which measures decoding anew while a long prompt is read.

@@ -86,11 +86,11 @@ Health App::health(std::string& reason) const {
 void App::add_cors(const http::Request& request, http::Headers& headers) const {
   const std::string_view origin = request.header("origin");
   if (origin.empty()) return;
-  for (auto& header : cors_headers(config.cors_origins,
-                                   {.method = request.method,
-                                    .origin = origin,
-                                    .requested_method = request.header("access-control-request-method"),
-                                    .requested_headers = request.header("access-control-request-headers")})) {
+  for (auto& header :
+       cors_headers(config.cors_origins, {.method = request.method,
+                                          .origin = origin,
+                                          .requested_method = request.header("access-control-request-method"),
+                                          .requested_headers = request.header("access-control-request-headers")})) {
     headers.push_back(std::move(header));
   }
 }

@@ -127,8 +127,8 @@ void BodyReader::member(const MemberInfo& info, std::optional<std::string>& fiel
 void BodyReader::member(const MemberInfo& info, std::vector<std::string>& field) {
   const Json* value = find(info);
   if (value == nullptr) return;
-  const bool strings = value->is_array() &&
-                       std::all_of(value->begin(), value->end(), [](const Json& item) { return item.is_string(); });
+  const bool strings =
+      value->is_array() && std::all_of(value->begin(), value->end(), [](const Json& item) { return item.is_string(); });
   if (!value->is_string() && !strings) {
     return problem(info.name,
                    fmt::format("'{}' is {}, expected a string or an array of strings", info.name, shown(*value)));

@@ -1,8 +1,8 @@
 // Call: one request on its way through the server: who asks, what for, and the ways to answer.
 //
-// Handlers hold it by shared_ptr; it lives until the answer is complete. The ways to answer may be used from any thread,
-// one at a time. When it is destroyed, its line goes to the request log and its figures to the metrics; a call that
-// nobody answered answers 500.
+// Handlers hold it by shared_ptr; it lives until the answer is complete. The ways to answer may be used from any
+// thread, one at a time. When it is destroyed, its line goes to the request log and its figures to the metrics; a call
+// that nobody answered answers 500.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,7 @@ class Call : public std::enable_shared_from_this<Call> {
   const Route& route;
   const std::shared_ptr<http::Exchange> exchange;
   const std::shared_ptr<const Principal> principal;
-  const std::string id;  // in the header x-request-id and in the log
+  const std::string id;                                   // in the header x-request-id and in the log
   std::vector<std::pair<std::string, std::string>> path;  // parameters
   Json body;                                              // parsed, null where the route takes none
   RequestRecord record;                                   // handlers fill in what they know

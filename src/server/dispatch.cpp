@@ -104,19 +104,18 @@ std::optional<http::Response> App::check_head(const http::Request& request) {
   const auto principal = keys->authenticate(request.header("authorization"), request.header("x-api-key"));
   if (!principal) {
     metrics.refused_key();
-    http::Response r = error_response(request.path, 401, "authentication_error",
-                                      principal.error().message,
-                                      "invalid_api_key");
+    http::Response r =
+        error_response(request.path, 401, "authentication_error", principal.error().message, "invalid_api_key");
     r.headers.emplace_back("www-authenticate", "Bearer");
     return r;
   }
   const RateDecision rate = limits.admit(**principal, 0, now_s());
   if (rate.allowed) return std::nullopt;
   metrics.rate_limited(rate.limit);
-  http::Response r = error_response(request.path, 429, "rate_limit_error",
-                                    fmt::format("the {} of this key are used up for {:.0f} s", rate.limit,
-                                                rate.retry_after_s),
-                                    "rate_limit_exceeded");
+  http::Response r =
+      error_response(request.path, 429, "rate_limit_error",
+                     fmt::format("the {} of this key are used up for {:.0f} s", rate.limit, rate.retry_after_s),
+                     "rate_limit_exceeded");
   r.headers.emplace_back("retry-after", fmt::format("{:.0f}", rate.retry_after_s));
   return r;
 }

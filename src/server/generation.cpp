@@ -97,6 +97,8 @@ Result<std::optional<double>> header_number(const http::Request& request, std::s
   return value;
 }
 
+}  // namespace
+
 Status set_rank(const Call& call, ServiceRequest& request) {
   request.tenant = call.principal->tenant;
   request.priority = call.principal->priority;
@@ -111,8 +113,6 @@ Status set_rank(const Call& call, ServiceRequest& request) {
   }
   return {};
 }
-
-}  // namespace
 
 Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr<Model>& model, ServiceRequest request,
                         GenerationEvents events) {
@@ -177,8 +177,8 @@ std::vector<int32_t> tokenize_prompt(const Engine& engine, std::string_view text
   return engine.tokenize(text, /*add_special=*/!has_bos, /*parse_special=*/true);
 }
 
-Result<std::vector<int32_t>> chat_prompt(const Model& model, const Json& messages, const Json& tools,
-                                         const Json& extra, bool add_generation_prompt) {
+Result<std::vector<int32_t>> chat_prompt(const Model& model, const Json& messages, const Json& tools, const Json& extra,
+                                         bool add_generation_prompt) {
   QUERN_TRY(const std::string text, chat_text(model, messages, tools, extra, add_generation_prompt));
   return tokenize_prompt(model.engine(), text);
 }

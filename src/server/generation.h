@@ -14,14 +14,17 @@ namespace quern::server {
 
 // Called on the service's thread, in order.
 struct GenerationEvents {
-  std::function<void(const TokenEvent&)> on_token;     // may be empty
-  std::function<void(Result<Generation>)> on_end;      // exactly once, unless starting failed
+  std::function<void(const TokenEvent&)> on_token;  // may be empty
+  std::function<void(Result<Generation>)> on_end;   // exactly once, unless starting failed
 };
 
 // Fills in tenant, priority and deadline from the call (its headers x-quern-priority, at most the key's own, and
 // x-quern-deadline in seconds), and its record from the result. An error has not been answered, and no event comes.
-Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr<Model>& model,
-                        ServiceRequest request, GenerationEvents events);
+Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr<Model>& model, ServiceRequest request,
+                        GenerationEvents events);
+
+// Tenant, priority and deadline of a call's request, as above.
+Status set_rank(const Call& call, ServiceRequest& request);
 
 // A prompt as it goes to the model, by the policy for prompts that are too long.
 struct PromptFit {
@@ -34,8 +37,8 @@ Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t
 
 // Messages by the model's template, as token ids; `extra` holds more variables of the template. kUnsupported where the
 // model has none.
-Result<std::vector<int32_t>> chat_prompt(const Model& model, const Json& messages, const Json& tools,
-                                         const Json& extra, bool add_generation_prompt = true);
+Result<std::vector<int32_t>> chat_prompt(const Model& model, const Json& messages, const Json& tools, const Json& extra,
+                                         bool add_generation_prompt = true);
 // The same as text.
 Result<std::string> chat_text(const Model& model, const Json& messages, const Json& tools, const Json& extra,
                               bool add_generation_prompt = true);

@@ -17,6 +17,7 @@ namespace {
 constexpr double kKvShare = 0.25, kMemoryShare = 0.9;
 // Beside weights and KV cache: scratch, logits, tokenizer, the program.
 constexpr uint64_t kOverheadBytes = uint64_t{64} << 20;
+constexpr uint64_t kPrefixBytes = uint64_t{1} << 30;
 constexpr double kLookAgainS = 1.0;
 
 uint64_t available_memory() {
@@ -27,6 +28,13 @@ uint64_t kv_limit(const ByteLimit& limit) {
   if (limit.kind == ByteLimit::Kind::kBytes) return limit.bytes;
   if (limit.kind == ByteLimit::Kind::kNone) return 0;
   return static_cast<uint64_t>(static_cast<double>(available_memory()) * kKvShare);
+}
+
+// Kept prefixes fill whatever they may, so "auto" is modest.
+uint64_t prefix_limit(const ByteLimit& limit, uint64_t kv_bytes) {
+  if (limit.kind == ByteLimit::Kind::kNone) return 1;  // less than a page
+  if (limit.kind == ByteLimit::Kind::kBytes) return limit.bytes;
+  return kv_bytes == 0 ? kPrefixBytes : std::min(kv_bytes / 2, kPrefixBytes);
 }
 
 double modified_s(const std::string& path) {
@@ -136,7 +144,8 @@ std::vector<ModelListing> ModelStore::list() const {
   for (const hub::CachedModel& m : *cached) {
     const bool known = std::any_of(all.begin(), all.end(), [&](const ModelListing& l) { return l.path == m.path; });
     if (known) continue;
-    all.push_back({.name = m.name, .path = m.path, .bytes = m.bytes, .modified = modified_s(m.path), .configured = false});
+    all.push_back(
+        {.name = m.name, .path = m.path, .bytes = m.bytes, .modified = modified_s(m.path), .configured = false});
   }
   return all;
 }
@@ -207,6 +216,11 @@ void ModelStore::run() {
   for (const Wanted& w : left) {
     for (const Ready& ready : w.waiting) ready(tl::unexpected<Error>(over));
   }
+  // Requests hold their models: they end first, so that no service is destroyed by its own thread.
+  for (const auto& [path, model] : models) {
+    model->embedder.reset();
+    model->service->stop();
+  }
 }
 
 // The entry stays in wanted_ while it loads, so that further requests join it.
@@ -240,10 +254,11 @@ Result<std::shared_ptr<Model>> ModelStore::load(const ModelListing& listing) {
   options.max_itl_ms = s.max_itl_ms;
   options.ageing_s = s.ageing.seconds;
   options.max_waiting = s.max_waiting;
-  options.prefix_cache_bytes = s.prefix_cache.bytes;
+  options.prefix_cache_bytes = prefix_limit(s.prefix_cache, options.engine.kv_bytes);
   options.kv_dir = config_.kv_dir;
   options.kv_dir_bytes = config_.kv_dir_limit.bytes;
   QUERN_TRY(model->service, Service::create(options, model->metrics));
+  model->embedder = std::make_unique<Embedder>(*model->service, model->metrics, config_.embed_max_wait_ms / 1000);
   const EngineInfo& info = model->engine().info();
   const ServiceState state = model->service->state();
   model->memory_bytes = info.weight_bytes + info.scratch_bytes + state.pages * state.page_bytes;
@@ -282,7 +297,8 @@ Status ModelStore::make_room(uint64_t bytes) {
       return fail_f(ErrorCode::kResource,
                     "the model needs {:.1f} GB, {:.1f} of {:.1f} GB are taken by models in use; raise memory_limit or "
                     "lower kv_memory",
-                    static_cast<double>(bytes) / 1e9, static_cast<double>(used) / 1e9, static_cast<double>(limit) / 1e9);
+                    static_cast<double>(bytes) / 1e9, static_cast<double>(used) / 1e9,
+                    static_cast<double>(limit) / 1e9);
     }
     const std::shared_ptr<Model> gone = std::move(oldest->second);
     models_.erase(oldest);

@@ -21,6 +21,7 @@
 #include "chat/chat_template.h"
 #include "engine/service.h"
 #include "server/config/server_config.h"
+#include "server/embedder.h"
 #include "server/metrics/metrics.h"
 
 namespace quern::server {
@@ -31,10 +32,11 @@ struct Model {
   ModelSettings settings;
   std::shared_ptr<ModelMetrics> metrics;
   std::unique_ptr<Service> service;
+  std::unique_ptr<Embedder> embedder;  // of that service
   std::optional<ChatTemplate> chat_template;
-  std::string template_problem;  // why there is none
-  double created = 0;            // of the file, seconds since 1970
-  uint64_t memory_bytes = 0;     // weights, scratch, and the most that the KV cache may take
+  std::string template_problem;                     // why there is none
+  double created = 0;                               // of the file, seconds since 1970
+  uint64_t memory_bytes = 0;                        // weights, scratch, and the most that the KV cache may take
   std::atomic<double> last_used{0}, keep_alive{0};  // monotonic seconds; keep_alive may be infinite
 
   [[nodiscard]] const Engine& engine() const { return service->engine(); }

@@ -81,7 +81,8 @@ Json openapi_document() {
     }
     if (!route.open) operation["security"] = {{{"key", Json::array()}}, Json::object()};
     std::string method(route.method);
-    std::transform(method.begin(), method.end(), method.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+    std::transform(method.begin(), method.end(), method.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
     paths[path][method] = std::move(operation);
   }
   return {{"openapi", "3.1.0"},

@@ -418,6 +418,7 @@ class RealModel(unittest.TestCase):
         self.assertEqual(chat["stats"]["stop_reason"], "end_of_text")
         self.assertNotIn("<|im_end|>", chat["text"])
 
+    @unittest.skipIf(os.environ.get("QUERN_SANITIZED"), "a minute of code that the tests above run too")
     def test_perplexity_is_near_the_reference(self):
         text = SHARED / "data" / "text" / "wikitext2-test.txt"
         if not text.exists():

@@ -8,7 +8,7 @@ import unittest
 
 from live import Live, environment, tiny
 
-SEED, EXAMPLES = 20, 12  # of each operation and phase
+SEED, EXAMPLES = 20, 6  # of each operation and phase
 # Not these: a request that the description allows may ask for a model that is not there (positive_data_acceptance), and
 # models are not made by a request whose answer names them (use_after_free, ensure_resource_availability).
 EXCLUDED = "positive_data_acceptance,use_after_free,ensure_resource_availability"

@@ -36,7 +36,12 @@ Connection::Connection(std::shared_ptr<Core> core, Socket socket, std::string re
       remote_(std::move(remote)),
       outbox_(
           {.handlers = &core_->handlers, .draining = &core_->draining, .max_backlog = core_->options.max_backlog_bytes},
-          [this] { asio::post(strand_, [self = shared_from_this()] { self->enter([&] { self->advance(); }); }); }) {}
+          [this] {
+            asio::post(strand_, [self = shared_from_this()] {
+              self->outbox_.woken();
+              self->enter([&] { self->advance(); });
+            });
+          }) {}
 
 Connection::~Connection() = default;
 

@@ -134,6 +134,22 @@ TEST_F(FaultTest, ASlowReaderOverTheBacklogCountsAsGone) {
   EXPECT_EQ(stats().client_gone, 1u);
 }
 
+TEST_F(FaultTest, AnAbortIsHeardWhileTheSocketIsFull) {
+  serve_kept({.max_backlog_bytes = 100'000'000});
+  HttpClient c = client(4096);
+  c.send(kGet);
+  const auto exchange = take_kept();
+  exchange->begin(200, "text/plain", {});
+  exchange->write(std::string(20'000'000, 'x'));
+  for (int i = 0; i < 3; ++i) {  // each wakes the connection, which can send nothing
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    exchange->write("y");
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  exchange->abort();
+  EXPECT_TRUE(eventually([&] { return stats().connections == 0; }));
+}
+
 TEST_F(FaultTest, AReaderThatTakesNothingIsTimedOut) {
   serve([](std::shared_ptr<Exchange> exchange) { exchange->respond({.body = std::string(50'000'000, 'x')}); },
         {.write_timeout_s = 0.05});

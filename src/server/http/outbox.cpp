@@ -152,9 +152,13 @@ void Outbox::probe() {
   }
 }
 
-void Outbox::take(std::string& out) {
+void Outbox::woken() {
   const std::lock_guard lock(mutex_);
   woken_ = false;
+}
+
+void Outbox::take(std::string& out) {
+  const std::lock_guard lock(mutex_);
   out.swap(pending_);
   in_flight_ += out.size();
 }

@@ -60,6 +60,9 @@ class Outbox {
   // The peer's bytes have ended: queues a byte of the answer that is due anyway (http.h), to which a peer that is gone
   // replies with a reset.
   void probe();
+  // What wake() posted has come: the next call posts again. Said apart from take(), which a full socket keeps waiting
+  // while an abort or an overflow must still be heard.
+  void woken();
   // Moves what is queued to `out`, which is empty.
   void take(std::string& out);
   // So many of those bytes left; returns what is to be called for it.
@@ -107,7 +110,7 @@ class Outbox {
   Framing framing_ = Framing::kLength;
   bool last_ = false;    // the connection ends after this answer
   bool probed_ = false;  // the start of the status line has been sent
-  bool woken_ = false;   // and the strand has not taken yet
+  bool woken_ = false;   // and the strand has not come yet
   bool aborted_ = false;
   bool overflowed_ = false;
   bool closed_ = false;
