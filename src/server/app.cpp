@@ -65,6 +65,7 @@ Status App::reload() {
 
 void App::drain() {
   draining_ = true;
+  pulls.stop();
   http_->drain();
 }
 

@@ -14,7 +14,9 @@
 #include "server/http/http.h"
 #include "server/log/request_log.h"
 #include "server/metrics/metrics.h"
+#include "server/model_infos.h"
 #include "server/models.h"
+#include "server/pulls.h"
 #include "server/route.h"
 #include "server/work_pool.h"
 
@@ -37,7 +39,7 @@ class App {
   void stop_loading() { models.stop(); }
   // SIGHUP: keys and certificates again. What is wrong is told, and the old ones stay.
   Status reload();
-  // SIGTERM: new work is refused from here on, and what runs goes on.
+  // SIGTERM: new work is refused from here on, and what runs goes on; but pulls stop, which can go on another time.
   void drain();
   // Waits until all has been answered; false when the time is up first.
   bool wait_drained(double seconds) { return http_->wait_drained(seconds); }
@@ -50,6 +52,8 @@ class App {
   Metrics metrics;
   RequestLog log;
   ModelStore models;
+  ModelInfos infos;
+  Pulls pulls;
   WorkPool work;
 
   [[nodiscard]] Health health(std::string& reason) const;

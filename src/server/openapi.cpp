@@ -30,6 +30,9 @@ Json answers(const Route& route) {
   const Json error = content("application/json", error_schema(route.style));
   all["200"] = {{"description", "The answer"},
                 {"content", content(route.produces, route.response != nullptr ? route.response() : Json::object())}};
+  if (!route.streams.empty()) {
+    all["200"]["content"][std::string(route.streams)] = {{"schema", {{"type", "string"}}}};
+  }
   const auto refuse = [&](const char* code, std::string_view why) {
     all[code] = {{"description", why}, {"content", error}};
   };
