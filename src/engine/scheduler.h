@@ -69,9 +69,9 @@ struct SchedulerInput {
   SchedulerLimits limits;
   size_t prompt_budget = 1;  // prompt tokens that this step may take while others decode (from StepCost), >= 1
   size_t free_pages = 0;     // free or evictable at once; all of the pool when nothing runs
-  std::span<const QueuedRequest> queued;
-  std::span<const RunningSequence> running;
-  std::span<const double> tenants;  // work done for each: tokens, weighted by the constants below
+  std::span<const QueuedRequest> queued = {};
+  std::span<const RunningSequence> running = {};
+  std::span<const double> tenants = {};  // work done for each: tokens, weighted by the constants below
 };
 
 struct Scheduled {

@@ -197,17 +197,18 @@ void with_model(const std::shared_ptr<Call>& call, const std::string& name, std:
       return refuse({ErrorCode::kNotFound, fmt::format("this API key may not use the model '{}'", listing->name)});
     }
   }
-  call->app.models.acquire(name, keep_alive, [call, refuse, then = std::move(then)](Result<std::shared_ptr<Model>> model) {
-    if (!model) return refuse(model.error());
-    call->record.model = (*model)->name;
-    call->app.work.post([call, model = std::move(*model), then] {
-      try {
-        then(model);
-      } catch (const std::exception& error) {  // ours are Results: memory, or a defect
-        call->fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
-      }
-    });
-  });
+  call->app.models.acquire(name, keep_alive,
+                           [call, refuse, then = std::move(then)](Result<std::shared_ptr<Model>> model) {
+                             if (!model) return refuse(model.error());
+                             call->record.model = (*model)->name;
+                             call->app.work.post([call, model = std::move(*model), then] {
+                               try {
+                                 then(model);
+                               } catch (const std::exception& error) {  // ours are Results: memory, or a defect
+                                 call->fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
+                               }
+                             });
+                           });
 }
 
 }  // namespace quern::server

@@ -22,6 +22,12 @@ Route ollama_root_route();
 Route ollama_show_route();
 Route ollama_tags_route();
 Route ollama_version_route();
+Route openai_chat_route();
+Route openai_completions_route();
+Route openai_embeddings_route();
+Route openai_model_route();
+Route openai_models_route();
+Route openai_responses_route();
 Route openapi_route();
 Route ready_route();
 Route template_route();
@@ -29,12 +35,35 @@ Route tokenize_route();
 
 std::span<const Route> routes() {
   static const std::vector<Route> kRoutes = {
-      tokenize_route(),        detokenize_route(),   template_route(),          health_route(),
-      ready_route(),           metrics_route(),      openapi_route(),           ollama_root_route(),
-      ollama_version_route(),  ollama_tags_route(),  ollama_ps_route(),         ollama_show_route(),
-      ollama_generate_route(), ollama_chat_route(),  ollama_embed_route(),      ollama_embeddings_route(),
-      ollama_pull_route(),     ollama_copy_route(),  ollama_delete_route(),     ollama_create_route(),
-      ollama_push_route(),     ollama_blobs_route(), ollama_check_blob_route(),
+      tokenize_route(),
+      detokenize_route(),
+      template_route(),
+      health_route(),
+      ready_route(),
+      metrics_route(),
+      openapi_route(),
+      openai_models_route(),
+      openai_model_route(),
+      openai_chat_route(),
+      openai_completions_route(),
+      openai_embeddings_route(),
+      openai_responses_route(),
+      ollama_root_route(),
+      ollama_version_route(),
+      ollama_tags_route(),
+      ollama_ps_route(),
+      ollama_show_route(),
+      ollama_generate_route(),
+      ollama_chat_route(),
+      ollama_embed_route(),
+      ollama_embeddings_route(),
+      ollama_pull_route(),
+      ollama_copy_route(),
+      ollama_delete_route(),
+      ollama_create_route(),
+      ollama_push_route(),
+      ollama_blobs_route(),
+      ollama_check_blob_route(),
   };
   return kRoutes;
 }
