@@ -40,9 +40,10 @@ class App {
   // SIGHUP: keys and certificates again. What is wrong is told, and the old ones stay.
   Status reload();
   // SIGTERM: new work is refused from here on, and what runs goes on; but pulls stop, which can go on another time.
+  // /health and /metrics still answer, so that a balancer sees why.
   void drain();
-  // Waits until all has been answered; false when the time is up first.
-  bool wait_drained(double seconds) { return http_->wait_drained(seconds); }
+  // Waits until all has been answered, then closes the connections; false when the time is up first. One thread.
+  bool wait_drained(double seconds);
   // Ends what still runs: streams get an error as their last event.
   void end_streams();
 
@@ -73,6 +74,7 @@ class App {
   void run(const std::shared_ptr<class Call>& call);
 
   std::atomic<bool> draining_{false};
+  bool closing_ = false;
   std::unique_ptr<http::Server> http_;  // last: its threads use all the others
 };
 
