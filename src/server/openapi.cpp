@@ -52,6 +52,12 @@ Json answers(const Route& route) {
     refuse("503", "The server is full, starting or stopping");
   }
   for (const auto& [code, why] : route.answers) refuse(fmt::format("{}", code).c_str(), why);
+  if (route.style == ApiStyle::kOllama && route.path.find('{') != std::string_view::npos) {
+    // A path that is malformed is refused before anyone knows whose it is.
+    const Json either = {{"anyOf", {error_schema(ApiStyle::kOllama), error_schema(ApiStyle::kOpenAi)}}};
+    all["400"] = {{"description", "The path is wrong, or the request"},
+                  {"content", content("application/json", either)}};
+  }
   return all;
 }
 
