@@ -1,6 +1,7 @@
 // From a request on the network to a route's handler: path, method, key, rate, body.
 #include <algorithm>
 #include <exception>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "server/app.h"
@@ -11,6 +12,8 @@ namespace quern::server {
 namespace {
 
 constexpr size_t kMaxJsonDepth = 64;
+// Of all objects together: Json keeps members in a list, which is searched for each one that comes.
+constexpr uint64_t kMaxJsonComparisons = uint64_t{1} << 27;
 
 struct Found {
   const Route* route = nullptr;
@@ -46,19 +49,59 @@ http::Response error_response(std::string_view path, int status, std::string_vie
   return {.status = status, .headers = {}, .body = dump(error_body(style, type, message, {}, code))};
 }
 
-// Depth is checked while parsing: a deep document must not become deep recursion later.
+// Goes over a document before anything is built from it. What would cost much later is refused: a deep one becomes deep
+// recursion, and an object of n members n * n / 2 comparisons. (A callback of Json::parse cannot do this: with one,
+// each end of an object searches all that comes before it in the array around.)
+class JsonGuard final : public nlohmann::json_sax<Json> {
+ public:
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return open(); }
+  bool start_array(size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t&) override {
+    comparisons_ += members_.back()++;
+    return comparisons_ <= kMaxJsonComparisons || refuse("the body's objects have too many members");
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
+    return refuse(fmt::format("the body is not valid JSON: {}", error.what()));
+  }
+
+ private:
+  bool open() {
+    members_.push_back(0);
+    return members_.size() <= kMaxJsonDepth ||
+           refuse(fmt::format("the body is nested deeper than {} levels", kMaxJsonDepth));
+  }
+  bool close() {
+    members_.pop_back();
+    return true;
+  }
+  bool refuse(std::string why) {
+    problem_ = std::move(why);
+    return false;
+  }
+
+  std::vector<uint64_t> members_;  // so far, of what is open
+  uint64_t comparisons_ = 0;
+  std::string problem_;
+};
+
 Result<Json> parse_body(const std::string& text) {
-  bool too_deep = false;
-  const Json::parser_callback_t watch = [&](int depth, Json::parse_event_t, Json&) {
-    too_deep = too_deep || depth > static_cast<int>(kMaxJsonDepth);
-    return !too_deep;
-  };
   try {
-    Json value = Json::parse(text, watch);
-    if (too_deep) return fail_f(ErrorCode::kInvalidArgument, "the body is nested deeper than {} levels", kMaxJsonDepth);
-    return value;
-  } catch (const std::exception& error) {  // the parser's, and memory
-    return fail_f(ErrorCode::kInvalidArgument, "the body is not valid JSON: {}", error.what());
+    JsonGuard guard;
+    if (!Json::sax_parse(text, &guard)) return fail(ErrorCode::kInvalidArgument, guard.problem());
+    return Json::parse(text);
+  } catch (const std::exception& error) {  // memory
+    return fail_f(ErrorCode::kInvalidArgument, "the body cannot be read: {}", error.what());
   }
 }
 
