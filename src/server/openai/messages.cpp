@@ -104,9 +104,9 @@ std::optional<BodyError> input_messages(const Json& input, const std::string& in
   for (size_t i = 0; i < input.size(); ++i) {
     const std::string where = fmt::format("input[{}]", i);
     const Json& item = input[i];
-    const std::string type = item.is_object() ? text_of(item, "type") : "";
-    if (!type.empty() && type != "message") {
-      return BodyError{where + ".type", fmt::format("'{}' is of type '{}': only messages are supported", where, type)};
+    if (item.is_object() && item.contains("type") && item["type"] != "message") {
+      return BodyError{where + ".type", fmt::format("'{}' is of type {}: only messages are supported", where,
+                                                    item["type"].dump(-1, ' ', false, Json::error_handler_t::replace))};
     }
     Json message = item;
     if (auto problem = plain_message(message, where)) return problem;

@@ -24,7 +24,7 @@ std::string json_string(std::string_view text) {
 TEST(JsonText, StringsReadBackAsTheyWere) {
   std::string all;
   for (int c = 0; c < 128; ++c) all += static_cast<char>(c);
-  for (const std::string text : {std::string(), all, std::string("ä€😀\u2028"), std::string("a\"b\\c\n\r\t\0d", 10)}) {
+  for (const std::string& text : {std::string(), all, std::string("ä€😀\u2028"), std::string("a\"b\\c\n\r\t\0d", 10)}) {
     EXPECT_EQ(Json::parse(json_string(text)).get<std::string>(), text);
   }
   EXPECT_EQ(json_string("a\n\x01"), "\"a\\n\\u0001\"");
@@ -114,6 +114,7 @@ TEST(Messages, OfAnInput) {
   ASSERT_FALSE(input_messages(items, "", messages));
   EXPECT_EQ(messages, Json::parse(R"([{"role": "assistant", "content": "a"}])"));
   for (const char* wrong : {"[]", "7", "{}", "[7]", R"([{"type": "function_call", "name": "f"}])",
+                            R"([{"type": {}, "role": "user", "content": ""}])",
                             R"([{"role": "user", "content": [{"type": "input_image"}]}])"}) {
     EXPECT_TRUE(input_messages(Json::parse(wrong), "", messages)) << wrong;
   }
@@ -219,6 +220,10 @@ TEST(GenerationMembers, SayWhatIsWrong) {
   ASSERT_FALSE(read_members(R"({"stream": true, "stream_options": {"include_usage": true}})", members));
   EXPECT_TRUE(members.include_usage());
   EXPECT_FALSE(GenerationMembers().include_usage());
+  members.n = 5;
+  EXPECT_FALSE(members.check_samples(5, 5));
+  EXPECT_EQ(members.check_samples(5, 4)->param, "n");
+  EXPECT_EQ(members.check_samples(6, 5)->param, "best_of");
 }
 
 TEST(Answer, FiguresAreThoseOfTheEngine) {

@@ -94,10 +94,12 @@ class PullReply {
   const bool stream_;
 };
 
-// A configured model, or one that the hub knows nothing newer of.
-bool is_here(const Call& call, const std::string& source) {
-  if (source.starts_with("hf:") || hub::is_url(source)) return false;
-  return call.app.models.find(source).has_value();
+// A model that is not the hub's to renew: a configured one, or a file that somebody put into the cache folder.
+std::optional<ModelListing> own_model(const Call& call, const std::string& source) {
+  auto listing = call.app.models.find(source);
+  const bool of_hub = source.starts_with("hf:") || hub::is_url(source) || hub::find_model(source) != nullptr;
+  if (!listing || (of_hub && !listing->configured)) return std::nullopt;
+  return std::move(*listing);
 }
 
 void pull(const std::shared_ptr<Call>& call) {
@@ -110,8 +112,7 @@ void pull(const std::shared_ptr<Call>& call) {
   }
   call->record.model = source;
   const auto reply = std::make_shared<PullReply>(call, body.stream);
-  if (is_here(*call, source)) {
-    const auto listing = call->app.models.find(source);
+  if (const auto listing = own_model(*call, source)) {
     hub::Pulled here{.name = source, .path = {}, .bytes = listing->bytes, .sha256 = {}, .was_present = true};
     if (const auto options = hub::hub_options_from_environment()) {
       here.sha256 = hub::known_sha256(listing->path, *options);

@@ -32,10 +32,12 @@ struct EmbeddingBody {
   }
 };
 
+// As doubles, so that who reads doubles has the very values that base64 gives.
 void append_vector(std::string& to, const std::vector<float>& vector, bool as_base64) {
   if (as_base64) return append_json_string(to, base64_floats(vector));
   to += '[';
-  for (size_t i = 0; i < vector.size(); ++i) to += fmt::format("{}{}", i == 0 ? "" : ",", vector[i]);
+  for (size_t i = 0; i < vector.size(); ++i)
+    to += fmt::format("{}{}", i == 0 ? "" : ",", static_cast<double>(vector[i]));
   to += ']';
 }
 
