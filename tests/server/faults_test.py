@@ -11,9 +11,9 @@ import threading
 import time
 import unittest
 
-from wire import Closed, Wire, WireCase, body_of, check_clean, complete, request, running, slow, text_of, waiting
+from wire import Closed, Wire, WireCase, body_of, check_clean, complete, keys, request, running, slow, text_of, waiting
 
-from live import FOLDER, START_S, Live, tiny
+from live import FOLDER, START_S, Live, bearer, tiny
 
 ROUTE = "/v1/completions"
 MB = 1 << 20
@@ -348,6 +348,19 @@ class Disk(unittest.TestCase):
             self.assertEqual((text, cached), (self.text, 1500 // 64 * 64))
             check_clean(live)
 
+    def test_a_key_never_restores_what_another_kept(self):
+        path = keys(FOLDER / "tenants.txt", "alice-alice-alice-1", "bob-bob-bob-bob-bob-1")
+        alice, bob = bearer("alice-alice-alice-1"), bearer("bob-bob-bob-bob-bob-1")
+        with self.server(api_keys=path) as live:
+            complete(live, self.prompt, headers=alice)
+            live.wait(lambda: self.written(live) >= 1500 // 64, START_S, "the prefix is not written")
+        with self.server(api_keys=path) as live:
+            answers = [complete(live, self.prompt, headers=headers, max_tokens=20) for headers in (bob, alice)]
+            self.assertEqual([answer["choices"][0]["text"] for answer in answers], [self.text] * 2)
+            cached = [answer["usage"]["prompt_tokens_details"]["cached_tokens"] for answer in answers]
+            self.assertEqual(cached, [0, 1500 // 64 * 64])
+            check_clean(live)
+
     def test_damaged_snapshots(self):
         self.fill()
         files = sorted(self.folder.rglob("*.qkv"))
@@ -450,6 +463,12 @@ class Signals(unittest.TestCase):
                 self.assertIn("error", json.loads(last))
             self.assertEqual(whole.answer().status, 503)
             self.assertEqual(live.process.wait(START_S), 0)
+
+    def test_a_hang_up_without_keys(self):
+        with Live([tiny()]) as live:
+            live.process.send_signal(signal.SIGHUP)
+            live.wait(lambda: live.log().count("quern:") == 3, START_S, "the log does not tell of it")
+            self.assertEqual(live.status("/v1/models"), 200)
 
     def test_a_second_signal_ends_at_once(self):
         with Live([slow()], drain_timeout=3600) as live, contextlib.ExitStack() as stack:

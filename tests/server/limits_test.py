@@ -1,7 +1,6 @@
 """The limits that a server sets: keys, rates, queues, deadlines, priorities, contexts, memory; and TLS and CORS."""
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -14,22 +13,13 @@ import time
 import unittest
 import unittest.mock
 
-from wire import Wire, WireCase, body_of, check_clean, complete, models_of, running, slow, text_of, waiting
+from wire import Wire, WireCase, body_of, check_clean, complete, keys, models_of, running, slow, text_of, waiting
 
 from live import FOLDER, START_S, Live, bearer, tiny
 
 ROUTE = "/v1/completions"
 ENDLESS = {"max_tokens": 1 << 20}
 OPEN = {"/", "/health", "/ready", "/metrics", "/openapi.json", "/api/version"}  # without a key
-
-
-def keys(path, *lines):
-    """A file of keys; a line is a name, which is the key as well, and its settings."""
-    text = "".join(f"{name} sha256:{hashlib.sha256(name.encode()).hexdigest()} {rest}\n"
-                   for name, _, rest in (line.partition(" ") for line in lines))
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
 
 
 def begun(live, stack, n=1, headers=None, **settings):
@@ -49,7 +39,8 @@ class Keys(WireCase):
     @classmethod
     def setUpClass(cls):
         path = keys(FOLDER / "keys.txt", "alice-alice-alice-1", "bob-bob-bob-bob-bob-1",
-                    "seldom-seldom-seldom requests_per_minute=3", "picky-picky-picky-1 models=other")
+                    "seldom-seldom-seldom requests_per_minute=3", "picky-picky-picky-1 models=other",
+                    "brief-brief-brief-1 tokens_per_minute=50")
         cls.flags = {"api_keys": path, "cors_origins": "https://good.example"}
         super().setUpClass()
 
@@ -94,6 +85,14 @@ class Keys(WireCase):
         self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
         self.assertEqual(self.live.metric("quern_rate_limited_total", limit="requests"), 1)
         self.assertEqual(self.ask("/v1/models", Authorization="Bearer bob-bob-bob-bob-bob-1").status, 200)
+
+    def test_a_key_with_few_tokens(self):
+        headers = {"Authorization": "Bearer brief-brief-brief-1"}
+        self.assertEqual(self.ask(ROUTE, body_of(max_tokens=100), **headers).status, 200)
+        answer = self.ask(ROUTE, body_of(), **headers)  # is in debt
+        self.refused(answer, 429, "tokens")
+        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+        self.assertEqual(self.live.metric("quern_rate_limited_total", limit="tokens"), 1)
 
     def test_a_key_never_meets_the_prefixes_of_another(self):
         alice, bob = bearer("alice-alice-alice-1"), bearer("bob-bob-bob-bob-bob-1")

@@ -2,6 +2,7 @@
 it has got over them."""
 
 import contextlib
+import hashlib
 import json
 import pathlib
 import re
@@ -169,6 +170,15 @@ def request(path, body=None, method=None, **headers):
     lines = [f"{method or ('GET' if body is None else 'POST')} {path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + data
+
+
+def keys(path, *lines):
+    """A file of keys; a line is a name, which is the key as well, and its settings."""
+    text = "".join(f"{name} sha256:{hashlib.sha256(name.encode()).hexdigest()} {rest}\n"
+                   for name, _, rest in (line.partition(" ") for line in lines))
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
 
 
 def models_of(live, headers=None):
