@@ -50,6 +50,13 @@ std::optional<BodyError> GenerationMembers::check() const {
   return std::nullopt;
 }
 
+std::optional<BodyError> GenerationMembers::check_samples(size_t samples, size_t slots) const {
+  if (samples <= slots) return std::nullopt;
+  const char* name = samples == static_cast<size_t>(n) ? "n" : "best_of";
+  return BodyError{name,
+                   fmt::format("'{}' is {}, this server computes {} at a time (n_parallel)", name, samples, slots)};
+}
+
 bool GenerationMembers::include_usage() const {
   const auto at = stream_options.find("include_usage");
   return stream_options.is_object() && at != stream_options.end() && at->is_boolean() && at->get<bool>();

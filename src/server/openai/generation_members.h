@@ -21,6 +21,8 @@ struct GenerationMembers {
   // What no single member shows to be wrong.
   [[nodiscard]] std::optional<BodyError> check() const;
   [[nodiscard]] bool include_usage() const;
+  // Whether the engine has slots for that many samples of a prompt, `n` or `best_of`.
+  [[nodiscard]] std::optional<BodyError> check_samples(size_t samples, size_t slots) const;
 };
 
 }  // namespace quern::server

@@ -220,6 +220,10 @@ TEST(GenerationMembers, SayWhatIsWrong) {
   ASSERT_FALSE(read_members(R"({"stream": true, "stream_options": {"include_usage": true}})", members));
   EXPECT_TRUE(members.include_usage());
   EXPECT_FALSE(GenerationMembers().include_usage());
+  members.n = 5;
+  EXPECT_FALSE(members.check_samples(5, 5));
+  EXPECT_EQ(members.check_samples(5, 4)->param, "n");
+  EXPECT_EQ(members.check_samples(6, 5)->param, "best_of");
 }
 
 TEST(Answer, FiguresAreThoseOfTheEngine) {

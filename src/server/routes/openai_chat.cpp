@@ -66,7 +66,8 @@ struct ChatBody {
     if (auto problem = plain_messages(messages)) return problem;
     if (auto problem = common.check()) return problem;
     if (max_tokens && max_completion_tokens && *max_tokens != *max_completion_tokens) {
-      return BodyError{"max_tokens", "'max_tokens' and 'max_completion_tokens' are two names of one thing, and differ"};
+      return BodyError{"max_completion_tokens",
+                       "'max_tokens' and 'max_completion_tokens' are two names of one thing, and differ"};
     }
     if (top_logprobs > 0 && !logprobs) return BodyError{"top_logprobs", "'top_logprobs' needs 'logprobs': true"};
     if (!continue_final_message) return std::nullopt;
@@ -125,6 +126,8 @@ void generate(const std::shared_ptr<Call>& call, const std::shared_ptr<ChatBody>
   const EngineInfo& info = model->engine().info();
   ServiceRequest request;
   GenerateOptions& options = request.options;
+  const auto n = static_cast<unsigned>(body->common.n);
+  if (auto problem = body->common.check_samples(n, model->service->state().slots)) return call->refuse(*problem);
   if (auto problem = body->common.sampling.take(info.n_vocab, options.sampling)) return call->refuse(*problem);
   auto text = prompt_text(*body, *model);
   if (!text) return call->fail(text.error());
@@ -134,7 +137,7 @@ void generate(const std::shared_ptr<Call>& call, const std::shared_ptr<ChatBody>
   request.prompt = std::move(fit->ids);
   const auto most = body->max_completion_tokens ? body->max_completion_tokens : body->max_tokens;
   options.max_tokens = most ? static_cast<size_t>(*most) : info.n_ctx;
-  options.n = static_cast<unsigned>(body->common.n);
+  options.n = n;
   options.stop = body->common.stop;
   options.sampling.logprobs = body->logprobs ? static_cast<int32_t>(body->top_logprobs) : -1;
 

@@ -208,6 +208,9 @@ void generate(const std::shared_ptr<Call>& call, const CompletionBody& body, con
   if (auto problem = read_texts(body.prompt, "prompt", model->settings.max_waiting, n_vocab, texts)) {
     return call->refuse(*problem);
   }
+  if (auto problem = body.common.check_samples(body.samples(), model->service->state().slots)) {
+    return call->refuse(*problem);
+  }
   if (auto problem = body.common.sampling.take(n_vocab, w->options.sampling)) return call->refuse(*problem);
   w->options.sampling.logprobs = body.logprobs ? static_cast<int32_t>(*body.logprobs) : body.ranks() ? 0 : -1;
   for (TextOrIds& text : texts) {
