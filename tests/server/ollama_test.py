@@ -214,6 +214,11 @@ class Loading(OllamaCase):
         self.assertEqual(self.live.request("/", method="HEAD")[0], 200)
         self.assertRegex(self.live.json("/api/version")["version"], r"^\d+\.\d+\.\d+")
 
+    def test_digests_that_no_download_left(self):
+        wanted = hashlib.sha256(tiny().read_bytes()).hexdigest()
+        self.assertIn(self.client.list().models[0].digest, (wanted, "0" * 64))
+        self.live.wait(lambda: self.client.list().models[0].digest == wanted, START_S, "the digest is not computed")
+
     def test_unknown_models(self):
         for call in (self.client.show, self.client.delete, lambda name: self.client.copy(name, "other"),
                      lambda name: self.client.chat(name, HELLO), lambda name: [*self.client.chat(name, HELLO, stream=True)]):
