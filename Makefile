@@ -27,7 +27,10 @@ configure = [ -f $(1)/build.ninja ] || cmake -G Ninja -B $(1) $(2) >/dev/null
 # Sanitizers and libFuzzer are clang's: its instrumented builds take half the time of gcc's, and one serves both.
 configure_sanitized = $(call configure,$(1),-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-g1 -DCMAKE_C_COMPILER=clang-19 \
   -DCMAKE_CXX_COMPILER=clang++-19 -DQUERN_SANITIZE=$(2) -DQUERN_FUZZ=$(if $(findstring address,$(2)),ON,OFF))
-sanitizer_options := ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+# Reports name lines by addr2line, which comes with g++; clang's own symbolizer is a package of 70 MB.
+symbolizer = external_symbolizer_path=$(shell command -v addr2line)
+sanitizer_options = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:$(symbolizer) \
+  UBSAN_OPTIONS=print_stacktrace=1:$(symbolizer) TSAN_OPTIONS=$(symbolizer)
 
 .PHONY: help run test bench lint format sanitize tsan fuzz-short neon clean release
 
@@ -83,7 +86,7 @@ tsan:  ## the tests of what has threads, under ThreadSanitizer
 	@tools/client_env.sh build-clients
 	@$(call configure_sanitized,build-tsan,thread)
 	@ninja -C build-tsan -j $(JOBS) thread_tests
-	@$(ctest) build-tsan -L '^(os|kv|engine|server)$$' -E '$(no_threads)'
+	@$(sanitizer_options) $(ctest) build-tsan -L '^(os|kv|engine|server)$$' -E '$(no_threads)'
 
 fuzz-short:  ## every fuzz target for FUZZ_SECONDS
 	@tools/bootstrap.sh build test fuzz

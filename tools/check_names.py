@@ -15,7 +15,7 @@ RULES = {
         "names a tensor format: ask the catalogue of src/quant instead",
     ),
     "arch-name": (
-        re.compile(r"(?:llama|mi[sx]tral|qwen|gemma|phi-?[1-9]|falcon|starcoder|mamba|deepseek|command-?r\b)", re.I),
+        re.compile(r"(?:(?<!o)llama|mi[sx]tral|qwen|gemma|phi-?[1-9]|falcon|starcoder|mamba|deepseek|command-?r\b)", re.I),
         ("src/model/arch/",),
         "names an architecture: its file in src/model/arch is the only place for that",
     ),

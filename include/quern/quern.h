@@ -105,7 +105,7 @@ struct Generation {
   std::vector<Completion> completions;
   GenerateStats stats;
   std::vector<TokenRecord> prompt_logprobs;  // of prompt[1...], when asked for
-  std::vector<float> embedding;  // [d_model], of a request that asked for one
+  std::vector<float> embedding;              // [d_model], of a request that asked for one
 };
 
 struct EngineInfo {

@@ -19,7 +19,7 @@ class Engine::Impl {
   EngineInfo info;
   std::string chat_template;
   size_t n_parallel = 1;
-  std::unique_ptr<Loop> loop;  // also holds the prefixes that later requests may begin with
+  std::unique_ptr<Loop> loop;           // also holds the prefixes that later requests may begin with
   std::vector<PageTable> bench_tables;  // of time_forward
 
   // Of load, with a backend of the caller's choice.

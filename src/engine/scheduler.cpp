@@ -293,7 +293,8 @@ class Planner {
     }
     const size_t pages = pages_of(q), wanted = pages + reserve(q.n_slots);
     if (in_.running.empty() && out_.admit.empty()) {  // alone: no reserve
-      if (pages > free_) return out_.refuse.push_back(q.id), true;
+      // Samples may turn out to share what was counted for each; refused only if not one would fit.
+      if (pages / std::max(1u, q.n_slots) > free_) return out_.refuse.push_back(q.id), true;
     } else if (!fits(q.n_slots, wanted) && !make_room_for(q, wanted)) {
       return false;
     }

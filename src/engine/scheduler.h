@@ -8,11 +8,11 @@
 //
 // The loop's part. While a plan changes anything (admit, preempt, expire, refuse), carry that out, ignore the chunks
 // and plan again with the same `now`: an admitted request is a running sequence from then on. That ends after a few
-// rounds: a plan that makes requests leave admits none, and what was admitted is not preempted again. What was preempted
-// is not admitted again either, unless pages that it shared have become cheaper for those that left than could be told
-// before, or one of them is held. Then compute the chunks. There are some whenever a sequence runs that is not paused.
-// Paused ones keep slot and pages for as long as the caller and better ones let them, and requests of equal priority
-// wait; a paused request that was preempted must be `held`.
+// rounds: a plan that makes requests leave admits none, and what was admitted is not preempted again. What was
+// preempted is not admitted again either, unless pages that it shared have become cheaper for those that left than
+// could be told before, or one of them is held. Then compute the chunks. There are some whenever a sequence runs that
+// is not paused. Paused ones keep slot and pages for as long as the caller and better ones let them, and requests of
+// equal priority wait; a paused request that was preempted must be `held`.
 #pragma once
 
 #include <cstddef>
@@ -69,9 +69,9 @@ struct SchedulerInput {
   SchedulerLimits limits;
   size_t prompt_budget = 1;  // prompt tokens that this step may take while others decode (from StepCost), >= 1
   size_t free_pages = 0;     // free or evictable at once; all of the pool when nothing runs
-  std::span<const QueuedRequest> queued;
-  std::span<const RunningSequence> running;
-  std::span<const double> tenants;  // work done for each: tokens, weighted by the constants below
+  std::span<const QueuedRequest> queued = {};
+  std::span<const RunningSequence> running = {};
+  std::span<const double> tenants = {};  // work done for each: tokens, weighted by the constants below
 };
 
 struct Scheduled {

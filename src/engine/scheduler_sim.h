@@ -42,8 +42,9 @@ class Simulator {
   Simulator(SimOptions options, std::vector<SimRequest> requests)
       : o_(options), rng_(options.seed), refs_(options.n_pages), is_kept_(options.n_pages), work_(options.n_tenants) {
     for (size_t i = o_.n_pages; i-- > 0;) free_.push_back(i);
-    std::stable_sort(requests.begin(), requests.end(),
-                     [](const SimRequest& a, const SimRequest& b) { return a.arrival < b.arrival; });
+    std::sort(requests.begin(), requests.end(), [](const SimRequest& a, const SimRequest& b) {
+      return a.arrival != b.arrival ? a.arrival < b.arrival : a.id < b.id;
+    });
     for (SimRequest& r : requests) coming_.push_back(r);
   }
 

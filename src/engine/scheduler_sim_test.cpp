@@ -45,7 +45,7 @@ SimOptions random_options(uint64_t seed) {
 
 TEST(SchedulerSim, RandomWorkloadsEndWithinEveryLimit) {
   size_t preemptions = 0, steps = 0;
-  for (uint64_t seed = 1; seed <= 3000; ++seed) {
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
     SCOPED_TRACE(seed);
     const SimOptions o = random_options(seed);
     SplitMix64 rng(seed + 1000000);

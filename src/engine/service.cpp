@@ -42,14 +42,15 @@ class Service::Impl {
     impl->max_waiting = options.max_waiting;
     const size_t pages = runner.kv().pool().n_pages();
     const size_t kept = options.prefix_cache_bytes / runner.kv().page_bytes();
-    impl->loop = std::make_unique<Loop>(runner, EngineInternals::tokenizer(*impl->engine),
-                                        LoopOptions{.n_parallel = options.engine.n_parallel,
-                                                    .max_itl_s = options.max_itl_ms / 1000,
-                                                    .ageing_s = options.ageing_s,
-                                                    .prefix_pages = kept == 0 ? pages / 2 : std::min(kept, pages),
-                                                    .folder = impl->folder.get(),
-                                                    .wake = [i = impl.get()] { i->poke(); }},
-                                        impl->observer.get());
+    impl->loop = std::make_unique<Loop>(
+        runner, EngineInternals::tokenizer(*impl->engine),
+        LoopOptions{.n_parallel = options.engine.n_parallel,
+                    .max_itl_s = options.max_itl_ms / 1000,
+                    .ageing_s = options.ageing_s,
+                    .prefix_pages = options.prefix_cache_bytes == 0 ? pages / 2 : std::min(kept, pages),
+                    .folder = impl->folder.get(),
+                    .wake = [i = impl.get()] { i->poke(); }},
+        impl->observer.get());
     impl->start();
     return std::unique_ptr<Service>(new Service(std::move(impl)));
   }

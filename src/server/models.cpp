@@ -17,6 +17,7 @@ namespace {
 constexpr double kKvShare = 0.25, kMemoryShare = 0.9;
 // Beside weights and KV cache: scratch, logits, tokenizer, the program.
 constexpr uint64_t kOverheadBytes = uint64_t{64} << 20;
+constexpr uint64_t kPrefixBytes = uint64_t{1} << 30;
 constexpr double kLookAgainS = 1.0;
 
 uint64_t available_memory() {
@@ -27,6 +28,13 @@ uint64_t kv_limit(const ByteLimit& limit) {
   if (limit.kind == ByteLimit::Kind::kBytes) return limit.bytes;
   if (limit.kind == ByteLimit::Kind::kNone) return 0;
   return static_cast<uint64_t>(static_cast<double>(available_memory()) * kKvShare);
+}
+
+// Kept prefixes fill whatever they may, so "auto" is modest.
+uint64_t prefix_limit(const ByteLimit& limit, uint64_t kv_bytes) {
+  if (limit.kind == ByteLimit::Kind::kNone) return 1;  // less than a page
+  if (limit.kind == ByteLimit::Kind::kBytes) return limit.bytes;
+  return kv_bytes == 0 ? kPrefixBytes : std::min(kv_bytes / 2, kPrefixBytes);
 }
 
 double modified_s(const std::string& path) {
@@ -246,7 +254,7 @@ Result<std::shared_ptr<Model>> ModelStore::load(const ModelListing& listing) {
   options.max_itl_ms = s.max_itl_ms;
   options.ageing_s = s.ageing.seconds;
   options.max_waiting = s.max_waiting;
-  options.prefix_cache_bytes = s.prefix_cache.bytes;
+  options.prefix_cache_bytes = prefix_limit(s.prefix_cache, options.engine.kv_bytes);
   options.kv_dir = config_.kv_dir;
   options.kv_dir_bytes = config_.kv_dir_limit.bytes;
   QUERN_TRY(model->service, Service::create(options, model->metrics));

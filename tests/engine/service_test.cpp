@@ -133,7 +133,7 @@ class ServiceTest : public testing::Test {
   std::string path_;
   std::shared_ptr<Counter> counter_;
   std::unique_ptr<Service> service_;
-  RequestId last_id_ = 0;
+  std::atomic<RequestId> last_id_ = 0;  // of any thread
 };
 
 std::vector<int32_t> ids_of(size_t n, uint64_t seed) {

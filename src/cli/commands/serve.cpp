@@ -42,7 +42,8 @@ struct ServeOptions {
         {"MODEL", &models, "GGUF files, or names from quern list; the first also answers to 'default'"},
         {"--config", &config_file, "Read quern.yaml or another file; flags win over it"},
         {"--check", &check, "Say what is wrong with the options, and end"},
-        {"--hash-key", &hash_key, "Read a key from standard input, print its line for the file of keys under this name"},
+        {"--hash-key", &hash_key,
+         "Read a key from standard input, print its line for the file of keys under this name"},
         {"--openapi", &openapi, "Print the interface as OpenAPI 3.1, and end"}};
     for (server::ConfigField& row : server::server_fields(defaults)) rows.push_back(std::move(row));
     for (const server::ConfigField& row : rows) {

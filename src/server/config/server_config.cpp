@@ -129,7 +129,7 @@ std::vector<ConfigField> model_fields(ModelSettings& s) {
       {g,
        "prefix_cache",
        &s.prefix_cache,
-       "Part of it that keeps the prefixes of ended requests; auto: half",
+       "Part of it that keeps the prefixes of ended requests; auto: half, at most 1GiB",
        {.min = 1 << 20, .words = {"auto", "none"}}},
       {g, "load", choice(s.load), "Load at start, or at the first request", {.words = {"eager", "on_demand"}}},
       {g,
