@@ -16,6 +16,7 @@
 #include "server/metrics/metrics.h"
 #include "server/models.h"
 #include "server/route.h"
+#include "server/session/session_store.h"
 #include "server/work_pool.h"
 
 namespace quern::server {
@@ -49,9 +50,11 @@ class App {
   RateLimiter limits;
   Metrics metrics;
   RequestLog log;
+  SessionStore sessions;
   ModelStore models;
   WorkPool work;
 
+  [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] Health health(std::string& reason) const;
   void add_cors(const http::Request& request, http::Headers& headers) const;
   // How long a client that was refused for load had better wait.

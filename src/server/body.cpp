@@ -9,6 +9,8 @@ namespace quern::server {
 
 namespace {
 
+constexpr int kMaxJsonDepth = 64;
+
 std::string in_words(const MemberLimits& limits, const char* type) {
   const bool low = std::isfinite(limits.min), high = std::isfinite(limits.max);
   if (low && high) return fmt::format("{} from {} to {}", type, limits.min, limits.max);
@@ -42,6 +44,22 @@ bool type_fits(const Json& value, const Json& schema) {
 }
 
 }  // namespace
+
+// Depth is checked while parsing: a deep document must not become deep recursion later.
+Result<Json> parse_json(std::string_view text, std::string_view what) {
+  bool too_deep = false;
+  const Json::parser_callback_t watch = [&](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMaxJsonDepth;
+    return !too_deep;
+  };
+  try {
+    Json value = Json::parse(text, watch);
+    if (too_deep) return fail_f(ErrorCode::kInvalidArgument, "{} is nested deeper than {} levels", what, kMaxJsonDepth);
+    return value;
+  } catch (const std::exception& error) {  // the parser's, and memory
+    return fail_f(ErrorCode::kInvalidArgument, "{} is not valid JSON: {}", what, error.what());
+  }
+}
 
 void BodyReader::problem(std::string_view name, std::string message) {
   if (!error_) error_ = BodyError{std::string(name), std::move(message)};

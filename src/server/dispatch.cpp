@@ -5,12 +5,11 @@
 #include "base/clock.h"
 #include "server/app.h"
 #include "server/call.h"
+#include "server/session/stream_socket.h"
 
 namespace quern::server {
 
 namespace {
-
-constexpr size_t kMaxJsonDepth = 64;
 
 struct Found {
   const Route* route = nullptr;
@@ -46,20 +45,26 @@ http::Response error_response(std::string_view path, int status, std::string_vie
   return {.status = status, .headers = {}, .body = dump(error_body(style, type, message, {}, code))};
 }
 
-// Depth is checked while parsing: a deep document must not become deep recursion later.
-Result<Json> parse_body(const std::string& text) {
-  bool too_deep = false;
-  const Json::parser_callback_t watch = [&](int depth, Json::parse_event_t, Json&) {
-    too_deep = too_deep || depth > static_cast<int>(kMaxJsonDepth);
-    return !too_deep;
-  };
-  try {
-    Json value = Json::parse(text, watch);
-    if (too_deep) return fail_f(ErrorCode::kInvalidArgument, "the body is nested deeper than {} levels", kMaxJsonDepth);
-    return value;
-  } catch (const std::exception& error) {  // the parser's, and memory
-    return fail_f(ErrorCode::kInvalidArgument, "the body is not valid JSON: {}", error.what());
+bool same_host(std::string_view origin, std::string_view host) {
+  const size_t at = origin.find("://");
+  return at != std::string_view::npos && origin.substr(at + 3) == host;
+}
+
+// Browsers let any page open a WebSocket to here, without asking first: so the page's origin is checked.
+std::optional<http::Response> check_upgrade(const ServerConfig& config, const http::Request& request) {
+  if (request.path != "/v1/stream") {
+    return error_response(request.path, 404, "invalid_request_error", "there is no WebSocket here; /v1/stream has one",
+                          "not_found");
   }
+  const std::string_view origin = request.header("origin");
+  if (origin.empty() || same_host(origin, request.header("host"))) return std::nullopt;
+  const auto& known = config.cors_origins;
+  const bool allowed = std::find(known.begin(), known.end(), origin) != known.end() ||
+                       std::find(known.begin(), known.end(), "*") != known.end();
+  if (allowed) return std::nullopt;
+  return error_response(request.path, 403, "permission_error",
+                        fmt::format("pages of {} may not connect; cors_origins says who may", origin),
+                        "origin_not_allowed");
 }
 
 }  // namespace
@@ -87,6 +92,9 @@ bool match_path(std::string_view pattern, std::string_view path,
 }
 
 std::optional<http::Response> App::check_head(const http::Request& request) {
+  if (http::asks_for_websocket(request)) {
+    if (auto refused = check_upgrade(config, request)) return refused;
+  }
   const Found found = find_route(config, request);
   if (found.route == nullptr) {
     if (request.method == "OPTIONS" && !request.header("origin").empty()) return std::nullopt;  // preflight
@@ -147,7 +155,7 @@ void App::run(const std::shared_ptr<Call>& call) {
   try {
     if (call->route.body != nullptr) {
       const std::string text = std::move(call->exchange->mutable_request().body);
-      Result<Json> body = parse_body(text);
+      Result<Json> body = parse_json(text, "the body");
       if (!body) return call->fail(400, "invalid_request_error", body.error().message, {}, "invalid_json");
       call->body = std::move(*body);
     }
@@ -155,6 +163,13 @@ void App::run(const std::shared_ptr<Call>& call) {
   } catch (const std::exception& error) {  // ours are Results: memory, or a defect
     call->fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
   }
+}
+
+void App::handle_websocket(std::shared_ptr<http::WebSocket> socket) {
+  const http::Request& request = socket->request();
+  auto who = keys->authenticate(request.header("authorization"), request.header("x-api-key"));
+  if (!who) return socket->close(1008, who.error().message);  // the keys changed since the head
+  StreamSocket::start(*this, std::move(socket), std::move(*who));
 }
 
 }  // namespace quern::server

@@ -58,6 +58,7 @@ void StreamOptions::fields(FieldVisitor& v) {
   v.member({"max_completion_tokens", "The same", {.min = 1, .max = kMaxTokens}}, max_tokens);
   v.member({"stop", "Texts that end an answer"}, stop);
   v.member({"stateful", "Remember the messages and answers for further turns"}, stateful);
+  v.member({"acks", "WebSocket: keep each event until an ack, and stop replay_window events ahead of it"}, acks);
   v.member({"logprobs", "Tell each token's log-probability"}, logprobs);
   v.member({"top_logprobs", "And those of so many likely ones; wants logprobs", {.min = 0, .max = 1024}}, top_logprobs);
   v.member({"return_ids", "Tell each token's id"}, return_ids);
@@ -86,8 +87,8 @@ void StartBody::fields(FieldVisitor& v) {
 std::optional<BodyError> StartBody::check() const {
   const bool has_messages = !messages.is_null();
   if (has_messages == prompt.has_value()) {
-    return BodyError{"messages", has_messages ? "'messages' and 'prompt' exclude each other"
-                                              : "'messages' or 'prompt' is needed"};
+    return BodyError{"messages",
+                     has_messages ? "'messages' and 'prompt' exclude each other" : "'messages' or 'prompt' is needed"};
   }
   if (has_messages && messages.empty()) return BodyError{"messages", "'messages' is empty"};
   if (has_messages) {

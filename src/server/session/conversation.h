@@ -19,7 +19,7 @@ struct StreamOptions {
   std::optional<int64_t> max_tokens, seed, priority;
   std::optional<double> deadline;
   std::vector<std::string> stop;
-  bool stateful = false, ignore_eos = false, logprobs = false, return_ids = false;
+  bool stateful = false, acks = false, ignore_eos = false, logprobs = false, return_ids = false;
   int64_t top_logprobs = 0;
   Json logit_bias, chat_template_kwargs;
 
@@ -40,9 +40,9 @@ struct StartBody {
 
 struct Conversation {
   StreamOptions options;
-  bool chat = true;                // messages, else text
-  Json messages = Json::array();   // with the answers
-  std::string text;                // of prompts and answers
+  bool chat = true;               // messages, else text
+  Json messages = Json::array();  // with the answers
+  std::string text;               // of prompts and answers
   // The last turn's prompt with its answer, as the model saw it: a prompt that begins with kept_text begins with
   // kept_ids, whose keys and values may still be there. Tokenized anew, an answer could become other tokens.
   std::string kept_model, kept_text;

@@ -26,6 +26,7 @@ void ReplayLog::deliver(uint64_t seq) {
     ahead_bytes_ -= bytes;
     behind_bytes_ += bytes;
   }
+  if (acknowledged_only_) return;
   while (first_ <= delivered_ && (delivered_ - first_ >= limits_.events || behind_bytes_ > limits_.bytes)) drop_first();
 }
 
@@ -35,6 +36,7 @@ void ReplayLog::acknowledge(uint64_t seq) {
 }
 
 bool ReplayLog::full() const {
+  if (acknowledged_only_) return events_.size() >= limits_.events || bytes() >= limits_.bytes;
   return last() - delivered_ >= limits_.events || ahead_bytes_ >= limits_.bytes;
 }
 

@@ -1,8 +1,8 @@
 // ReplayLog: the latest events of a session, numbered from 1 without a gap, for a client that comes back.
 //
-// Kept are all events that no client has got yet, and behind them as many as the limits say. Whoever appends asks
-// full() and holds back what makes the events: the log itself loses nothing that was not delivered. One thread at a
-// time.
+// Kept are all events that were not delivered yet, and behind them as many as the limits say; for a client that
+// acknowledges, all that it has not acknowledged. Whoever appends asks full() and holds back what makes the events: the
+// log itself drops none of these. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,8 @@ class ReplayLog {
   void append(std::string event);
   // All up to `seq` were handed to a client's connection.
   void deliver(uint64_t seq);
+  // From here on an event is kept until it is acknowledged, and full() counts from there.
+  void wait_for_acknowledgements(bool wait) { acknowledged_only_ = wait; }
   // A client has all up to `seq`, of those that were delivered: they go.
   void acknowledge(uint64_t seq);
 
@@ -43,6 +45,7 @@ class ReplayLog {
 
   const ReplayLimits limits_;
   std::deque<std::string> events_;
+  bool acknowledged_only_ = false;
   uint64_t first_ = 1, delivered_ = 0;
   size_t behind_bytes_ = 0, ahead_bytes_ = 0;  // delivered, and not yet
 };

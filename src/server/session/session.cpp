@@ -34,14 +34,20 @@ StreamResult<Session::Turn> Session::begin_turn() {
   const std::lock_guard lock(mutex_);
   if (closed_) return tl::unexpected(session_not_found());
   if (running_) {
-    return tl::unexpected(StreamError{.status = 409,
-                                      .code = "turn_running",
-                                      .message = "the session's last turn has not ended; wait for its end, or cancel it"});
+    return tl::unexpected(
+        StreamError{.status = 409,
+                    .code = "turn_running",
+                    .message = "the session's last turn has not ended; wait for its end, or cancel it"});
   }
   running_ = true;
   cancelled_ = paused_ = false;
   settled_ = false;
   return Turn{++turn_, conversation_};
+}
+
+void Session::wait_for_acknowledgements(bool wait) {
+  const std::lock_guard lock(mutex_);
+  log_.wait_for_acknowledgements(wait);
 }
 
 bool Session::run_turn(uint64_t turn, std::shared_ptr<TurnControl> control) {
@@ -55,10 +61,10 @@ bool Session::run_turn(uint64_t turn, std::shared_ptr<TurnControl> control) {
 bool Session::append(uint64_t turn, std::string_view type, std::string_view members) {
   std::shared_ptr<Follower> gone;
   const std::lock_guard lock(mutex_);
-  if (turn != turn_ || !running_ || cancelled_ || closed_) return false;
+  if (turn != turn_ || !running_ || closed_) return false;
   append_event(type, members);
   pump(gone);
-  return true;
+  return !cancelled_;
 }
 
 void Session::end_turn(uint64_t turn, std::string_view type, std::string_view members,
@@ -97,8 +103,9 @@ StreamResult<uint64_t> Session::attach(std::shared_ptr<Follower> follower, uint6
   const std::lock_guard lock(mutex_);
   if (closed_) return tl::unexpected(session_not_found());
   if (after > log_.last()) {
-    return tl::unexpected(StreamError{
-        .code = "invalid_value", .message = fmt::format("the session's last event is {}", log_.last()), .param = "after"});
+    return tl::unexpected(StreamError{.code = "invalid_value",
+                                      .message = fmt::format("the session's last event is {}", log_.last()),
+                                      .param = "after"});
   }
   if (after + 1 < log_.first()) {
     return tl::unexpected(StreamError{
@@ -135,6 +142,7 @@ std::optional<StreamError> Session::acknowledge(uint64_t seq) {
                        .param = "seq"};
   }
   log_.acknowledge(seq);
+  update_pause();
   account();
   return std::nullopt;
 }
@@ -155,9 +163,9 @@ uint64_t Session::last() const {
   return log_.last();
 }
 
-bool Session::stateful() const {
+std::shared_ptr<const Conversation> Session::conversation() const {
   const std::lock_guard lock(mutex_);
-  return conversation_->options.stateful;
+  return conversation_;
 }
 
 bool Session::expired(double ttl) const {
@@ -168,7 +176,8 @@ bool Session::expired(double ttl) const {
 
 bool Session::spent() const {
   const std::lock_guard lock(mutex_);
-  return !running_ && turn_ > 0 && !conversation_->options.stateful && log_.delivered() == log_.last();
+  return !running_ && turn_ > 0 && !conversation_->options.stateful && log_.delivered() == log_.last() &&
+         (!conversation_->options.acks || log_.bytes() == 0);
 }
 
 bool Session::attached() const {

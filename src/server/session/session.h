@@ -72,10 +72,12 @@ class Session : public std::enable_shared_from_this<Session> {
   // Turns. A number names one; what is said of another than the one that runs is ignored.
   struct Turn {
     uint64_t number = 0;
-    std::shared_ptr<const Conversation> conversation;  // as the last turn left it
+    std::shared_ptr<const Conversation> conversation;
   };
   // turn_running where one is, session_not_found where the session was closed.
   StreamResult<Turn> begin_turn();
+  // Whether the client acknowledges what it has got: see ReplayLog.
+  void wait_for_acknowledgements(bool wait);
   // False: it was cancelled meanwhile, or the session was closed.
   bool run_turn(uint64_t turn, std::shared_ptr<TurnControl> control);
   // {"type":TYPE,"session":ID,"seq":N MEMBERS}; `members` begins with a comma or is empty. False: nobody wants more.
@@ -97,7 +99,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void close();
 
   [[nodiscard]] uint64_t last() const;
-  [[nodiscard]] bool stateful() const;
+  // As the last turn left it.
+  [[nodiscard]] std::shared_ptr<const Conversation> conversation() const;
   // Nobody follows for so long, and no turn is about to begin.
   [[nodiscard]] bool expired(double ttl) const;
   // It may be forgotten for another: no turn runs, what there was has been delivered, and nothing can follow.

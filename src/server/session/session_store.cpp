@@ -52,7 +52,8 @@ SessionStore::~SessionStore() {
 StreamResult<std::shared_ptr<Session>> SessionStore::create(const std::string& tenant) {
   if (auto full = check_memory()) return tl::unexpected(std::move(*full));
   const std::string id = random_id();
-  if (id.empty()) return tl::unexpected(stream_error(Error{ErrorCode::kResource, "the system gives no random numbers"}));
+  if (id.empty())
+    return tl::unexpected(stream_error(Error{ErrorCode::kResource, "the system gives no random numbers"}));
   std::shared_ptr<Session> spent;  // closed after the lock
   auto session = std::make_shared<Session>(id, tenant, limits_.replay, totals_, clock_);
   {
