@@ -22,8 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   if (start->messages.is_null() != start->prompt.has_value()) std::abort();
-  quern::SamplingOptions sampling = start->options.sampling;
-  sampling.logit_bias = read_logit_bias(start->options.logit_bias);
-  if (!quern::validate(sampling)) std::abort();
+  quern::SamplingOptions sampling;
+  if (!start->options.sampling.take(32000, sampling) && !quern::validate(sampling)) std::abort();
   return 0;
 }

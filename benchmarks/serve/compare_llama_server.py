@@ -94,7 +94,7 @@ def measure(options, llama):
 
 def measure_restart(options, note):
     """The first token of a prompt of some 4,000 tokens: new, and after a restart of the server that has read it."""
-    body = {"messages": [{"role": "user", "content": scenarios.long_text(950, 5)}], "max_tokens": 8, "temperature": 0}
+    body = {"messages": [{"role": "user", "content": f"{next(scenarios.asked)}. {scenarios.long_text(420, 7)}"}], "max_tokens": 8, "temperature": 0}
     with tempfile.TemporaryDirectory() as folder:
         answers = []
         for _ in range(2):

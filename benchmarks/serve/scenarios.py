@@ -1,6 +1,8 @@
 """What is asked of a server, and the figures of its answers. Each scenario is bounded in requests or in time."""
 
 import asyncio
+import itertools
+import random
 import statistics
 import time
 
@@ -12,9 +14,12 @@ TOPICS = ("a lighthouse", "the history of bread", "two friends in a small boat",
           "the colours of autumn")
 
 
+asked = itertools.count(random.SystemRandom().randrange(10**6))
+
+
 def ask(i, max_tokens):
-    """A short prompt, different for each i, greedy so that both servers do the same work."""
-    text = f"Write a long story, part {i}, about {TOPICS[i % len(TOPICS)]}."
+    """A short prompt that no server has seen, greedy so that both do the same work."""
+    text = f"{next(asked)}: write a long story about {TOPICS[i % len(TOPICS)]}."
     return {"messages": [{"role": "user", "content": text}], "max_tokens": max_tokens, "temperature": 0}
 
 
@@ -52,9 +57,9 @@ async def steady(server, clients, seconds, max_tokens=64):
     return {**found, "resident_before": before, "resident_after": server.resident()}
 
 
-async def shared_prefix(server, requests=32, words=1100, max_tokens=32):
+async def shared_prefix(server, requests=32, words=1000, max_tokens=32):
     """All at once, behind one long system prompt (some 1,500 tokens)."""
-    system = " ".join(f"Rule {i}: always mention {TOPICS[i % len(TOPICS)]}." for i in range(words // 8))
+    system = f"{next(asked)}. " + " ".join(f"Rule {i}: always mention {TOPICS[i % len(TOPICS)]}." for i in range(words // 8))
     begin = time.monotonic()
 
     def body(i):
@@ -69,7 +74,7 @@ def long_text(words, seed):
     return " ".join(f"{TOPICS[(i * 7 + seed) % len(TOPICS)]} {i * 31 + seed}" for i in range(words))
 
 
-async def stall(server, streams=4, prompt_words=1900):
+async def stall(server, streams=4, prompt_words=800):
     """Gaps between the tokens of some streams alone, and while a long prompt is read beside them."""
     async def run(beside):
         ready = asyncio.Event()
@@ -87,7 +92,7 @@ async def stall(server, streams=4, prompt_words=1900):
         window = (time.monotonic(), float("inf"))
         prompt = None
         if beside:
-            text = long_text(prompt_words, int(time.monotonic()))
+            text = f"{next(asked)}. {long_text(prompt_words, 7)}"
             prompt = await stream(server.host, server.port,
                                   {"messages": [{"role": "user", "content": text}], "max_tokens": 1, "temperature": 0})
             window = (window[0], time.monotonic())
@@ -101,15 +106,15 @@ async def stall(server, streams=4, prompt_words=1900):
     return {"gap_p99_alone": percentile(alone, 0.99), "gap_p99_beside": percentile(beside, 0.99),
             "gap_p50_alone": percentile(alone, 0.5), "gap_p50_beside": percentile(beside, 0.5),
             "ratio": percentile(beside, 0.99) / percentile(alone, 0.99), "prompt_tokens": prompt.prompt_tokens,
-            "prompt_first": prompt.first if not prompt.error else float("nan"), "errors": int(bool(prompt.error)),
+            "prompt_first": prompt.first if not prompt.error else float("nan"), "errors": int(bool(prompt.error)), "first_error": prompt.error,
             "gaps_beside": len(beside)}
 
 
-async def conversation(server, turns=20, words=70, max_tokens=64):
+async def conversation(server, turns=20, words=42, max_tokens=64):
     """One chat: what each turn costs beside the tokens that are new in it."""
     messages, rows = [], []
     for turn in range(turns):
-        messages.append({"role": "user", "content": f"Turn {turn}. {long_text(words // 3, turn)}. Go on with the story."})
+        messages.append({"role": "user", "content": f"{next(asked)}. {long_text(words // 3, turn)}. Go on with the story."})
         answer = await stream(server.host, server.port,
                               {"messages": messages, "max_tokens": max_tokens, "temperature": 0}, keep_text=True)
         if answer.error:

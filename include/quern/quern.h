@@ -64,6 +64,7 @@ struct TokenEvent {
   unsigned sample = 0;
   int32_t id = 0;
   std::string_view text;  // now safe to show: whole UTF-8, no part of a stop string; may be empty
+  bool end = false;       // the model's end token, with text that was held back: not among Completion::ids
   double logprob = 0;     // when sampling.logprobs >= 0
   std::span<const TokenLogProb> top;
 };
@@ -147,6 +148,8 @@ class Engine {
   [[nodiscard]] std::vector<int32_t> tokenize(std::string_view text, bool add_special = true,
                                               bool parse_special = true) const;
   [[nodiscard]] std::string detokenize(std::span<const int32_t> ids, bool render_special = false) const;
+  // The bytes of one token within a text, control tokens as text: perhaps a part of a character only.
+  [[nodiscard]] std::string piece(int32_t id) const;
 
   // Generates to the end. kTooLong names the tokens needed and available when the prompt does not fit n_ctx.
   Result<Generation> generate(std::span<const int32_t> prompt, const GenerateOptions& options,

@@ -106,6 +106,10 @@ std::string Engine::detokenize(std::span<const int32_t> ids, bool render_special
   return impl_->tokenizer->decode(ids, {.render_special = render_special});
 }
 
+std::string Engine::piece(int32_t id) const {
+  return impl_->tokenizer->decode(std::span(&id, 1), {.render_special = true, .text_start = false});
+}
+
 void Engine::set_threads(unsigned n_threads, unsigned n_threads_batch) {
   impl_->runner->set_threads(n_threads, n_threads_batch);
   impl_->info.n_threads = impl_->runner->threads();

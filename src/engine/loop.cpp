@@ -28,6 +28,7 @@ void Loop::add(std::unique_ptr<Job> job) {
     work_[job->tenant] = lift_tenant(work_[job->tenant], active, last_active_work_);
   }
   jobs_.push_back(std::move(job));
+  ++version_;
   end_jobs();  // of a request that asks for nothing
 }
 
@@ -43,6 +44,7 @@ void Loop::pause(RequestId id, bool paused) {
   for (const auto& job : jobs_) {
     if (job->id == id) job->paused = paused;
   }
+  ++version_;
 }
 
 void Loop::fail_all(const Error& error) {
@@ -148,7 +150,10 @@ Status Loop::forward() {
     needed += in.pages->pages_needed(in.first_position, in.first_position + in.ids.size());
   }
   const PagePool& pool = runner_.kv().pool();
-  if (needed > pool.free_pages()) prefixes_.evict(needed - pool.free_pages());
+  if (needed > pool.free_pages()) {
+    prefixes_.evict(needed - pool.free_pages());
+    ++version_;
+  }
   QUERN_TRY(const RunnerOutput out, runner_.forward(inputs_));
   const size_t n_vocab = runner_.model().config().n_vocab, d_model = runner_.model().config().d_model;
   size_t row = 0, state = 0;
@@ -214,6 +219,7 @@ Status Loop::after_forward(const Slot& slot, std::span<const float> logits) {
   Job& job = *slot.job;
   const bool first = !job.prompt_read;
   job.prompt_read = true;
+  if (first) ++version_;
   for (size_t i = 0; i < (first ? job.sequences.size() : 1); ++i) {
     Sequence& s = first ? job.sequences[i] : *slot.sequence;
     if (s.done) continue;
@@ -229,6 +235,7 @@ Status Loop::after_forward(const Slot& slot, std::span<const float> logits) {
 }
 
 void Loop::end_jobs() {
+  const size_t before = jobs_.size();
   for (const auto& job : jobs_) {
     for (Sequence& s : job->sequences) {
       if (!s.done || s.pages.pages().empty()) continue;
@@ -237,7 +244,8 @@ void Loop::end_jobs() {
     }
     if (job->ended()) end(*job);
   }
-  std::erase_if(jobs_, [](const auto& job) { return job == nullptr || job->ended(); });
+  std::erase_if(jobs_, [](const auto& job) { return job->ended(); });
+  if (jobs_.size() != before) ++version_;
 }
 
 void Loop::end(Job& job) {

@@ -50,6 +50,12 @@ struct Job {
   std::shared_ptr<KvFetch> fetch;
   std::optional<PageTable> restored;
   bool looked_on_disk = false;
+  // What list_queued() found, and at which state of the loop.
+  struct {
+    uint64_t version = 0;
+    size_t matched = 0, in_use = 0;
+    bool held = false;
+  } prefix;
 
   [[nodiscard]] bool active(size_t i) const { return !sequences[i].done && (i == 0 || prompt_read); }
   [[nodiscard]] bool ended() const;
@@ -92,7 +98,9 @@ class Loop {
   bool carry_out_changes();
   void list_queued();
   void list_running();
+  void look_for_prefix(Job& job);
   bool waits_for_prefix(const Job& job, size_t matched) const;
+  size_t own_pages(const Job& job, size_t index) const;
   void admit(Job& job);
   void preempt(Job& job);
   uint32_t tenant_of(const std::string& name);
@@ -125,6 +133,7 @@ class Loop {
   std::vector<double> work_;  // of each tenant, see scheduler.h
   double last_active_work_ = 0;
   uint64_t preemptions_ = 0;
+  uint64_t version_ = 1;  // changes with the requests and with what the prefix index holds
   // Of the step at hand; reused.
   std::vector<Slot> slots_;
   std::vector<QueuedRequest> queued_;

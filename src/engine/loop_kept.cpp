@@ -20,6 +20,7 @@ void Loop::keep_pages(const Job& job, const Sequence& s, size_t from, bool ended
   if (job.request.embed || s.n_computed == 0) return;
   const std::span<const int32_t> ids = std::span(s.ids).first(s.n_computed);
   prefixes_.insert(job.tenant, ids, s.pages, ended);
+  ++version_;
   if (options_.folder == nullptr || ids.size() < kLongPrefix) return;
   if (from < kLongPrefix) from = 0;
   const std::span<const uint32_t> pages = s.pages.pages();
@@ -72,6 +73,7 @@ void Loop::restore_pages() {
     if (room && (left == 0 || !job->fetch->ended())) continue;
     // A fetch has a limit of its own: where this one brought something there may be more.
     job->looked_on_disk = !room || n == 0;
+    ++version_;
     job->fetch.reset();
     job->restored.reset();
   }

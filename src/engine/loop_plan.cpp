@@ -46,9 +46,20 @@ bool Loop::waits_for_prefix(const Job& job, size_t matched) const {
   return false;
 }
 
+// Cached: in a steady state of decoding nothing of it changes.
+void Loop::look_for_prefix(Job& job) {
+  if (job.prefix.version == version_) return;
+  const std::span<const int32_t> ids = job.sequences[0].ids;
+  const auto before_last = ids.first(ids.size() - 1);  // as admit() will ask
+  job.prefix = {.version = version_,
+                .matched = prefixes_.matching(job.tenant, before_last),
+                .in_use = prefixes_.pages_in_use(job.tenant, before_last)};
+  job.prefix.held = waits_for_prefix(job, job.prefix.matched);
+  if (!job.prefix.held) look_on_disk(job, job.prefix.matched);
+}
+
 void Loop::list_queued() {
   queued_.clear();
-  const bool room = slots_.size() < options_.n_parallel;
   size_t compared = 0;
   for (const auto& job : jobs_) {
     if (job->admitted) continue;
@@ -57,20 +68,39 @@ void Loop::list_queued() {
                     .priority = job->request.priority,
                     .arrival = job->submitted,
                     .deadline = deadline_of(*job),
+                    .n_tokens = job->n_prompt,
                     .n_slots = static_cast<unsigned>(job->sequences.size()),
                     .held = job->paused};
-    for (size_t i = 0; i < job->sequences.size(); ++i) {
-      if (job->active(i)) q.n_tokens += job->sequences[i].ids.size();
-      if (job->sequences[i].done) --q.n_slots;
+    for (const Sequence& s : job->sequences) {
+      q.n_tokens += s.completion.ids.size();
+      if (s.done) --q.n_slots;
     }
-    if (room && !job->request.embed && !job->request.options.prompt_logprobs && compared++ < kCompared) {
-      q.n_cached = prefixes_.matching(job->tenant, job->sequences[0].ids);
-      q.held = q.held || waits_for_prefix(*job, q.n_cached);
-      if (!q.held) look_on_disk(*job, q.n_cached);
-      q.held = q.held || job->fetch != nullptr;
+    if (!job->request.embed && !job->request.options.prompt_logprobs && compared++ < kCompared) {
+      look_for_prefix(*job);
+      q.n_cached = job->prefix.matched;
+      q.cached_in_use = job->prefix.in_use;
+      q.held = q.held || job->prefix.held || job->fetch != nullptr;
     }
     queued_.push_back(q);
   }
+}
+
+// Pages that would become free if the request of this sequence gave them up: those that only its samples and the prefix
+// index hold. What samples share counts with the first of them.
+size_t Loop::own_pages(const Job& job, size_t index) const {
+  const PagePool& pool = runner_.kv().pool();
+  const std::span<const uint32_t> pages = job.sequences[index].pages.pages();
+  size_t own = 0;
+  for (size_t at = 0; at < pages.size(); ++at) {
+    const uint32_t users = pool.references(pages[at]) - prefixes_.references(pages[at]);
+    uint32_t ours = 1;  // of them, this and later samples, which have what they share at the same place
+    for (size_t i = index + 1; i < job.sequences.size(); ++i) {
+      const std::span<const uint32_t> theirs = job.sequences[i].pages.pages();
+      ours += at < theirs.size() && theirs[at] == pages[at];
+    }
+    own += users == ours;
+  }
+  return own;
 }
 
 void Loop::list_running() {
@@ -93,7 +123,7 @@ void Loop::list_running() {
                           .paused = job->paused,
                           .n_pages = s.pages.pages().size(),
                           .shared_tail = s.pages.is_shared(s.n_computed),
-                          .own_pages = s.pages.own_pages(),
+                          .own_pages = own_pages(*job, i),
                           .n_slots = job->prompt_read ? 1 : static_cast<unsigned>(job->sequences.size())});
       slots_.push_back({job.get(), &s});
     }
@@ -151,6 +181,7 @@ bool Loop::carry_out_changes() {
   for (const RequestId id : plan_.preempt) preempt(*job_of(id));
   for (const RequestId id : plan_.admit) admit(*job_of(id));
   if (!plan_.expire.empty() || !plan_.refuse.empty()) end_jobs();
+  if (plan_.changes()) ++version_;
   return plan_.changes();
 }
 
@@ -158,8 +189,8 @@ void Loop::plan(double now) {
   for (int round = 0; round < kPlanRounds; ++round) {
     list_running();
     list_queued();
-    const auto decoders =
-        static_cast<size_t>(std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.decoding; }));
+    const auto decoders = static_cast<size_t>(
+        std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.decoding && !r.paused; }));
     const PagePool& pool = runner_.kv().pool();
     plan_step({.now = now,
                .limits = {.max_tokens = runner_.max_tokens(),

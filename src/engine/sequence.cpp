@@ -35,7 +35,8 @@ void Sequence::accept(const SampledToken& token, const GenerateOptions& options,
   }
   completion.text += text;
   if (!on_token || (ended && text.empty())) return;
-  const TokenEvent event{.sample = sample, .id = token.id, .text = text, .logprob = token.logprob, .top = token.top};
+  const TokenEvent event{
+      .sample = sample, .id = token.id, .text = text, .end = ended, .logprob = token.logprob, .top = token.top};
   if (!on_token(event)) cancel();
 }
 

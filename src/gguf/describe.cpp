@@ -84,7 +84,8 @@ GgufSummary describe(const GgufView& view) {
   out.tensors = view.tensors().size();
   for (const auto& tensor : view.tensors()) {
     auto row = std::find_if(out.types.begin(), out.types.end(), [&](const auto& t) { return t.type == tensor.type; });
-    if (row == out.types.end()) row = out.types.insert(row, GgufTypeCount{tensor.type, 0, 0, 0});
+    if (row == out.types.end())
+      row = out.types.insert(row, GgufTypeCount{tensor.type, format_info(tensor.type).name, 0, 0, 0});
     row->tensors += 1;
     row->parameters += tensor.n_elements();
     row->bytes += tensor.data.size();

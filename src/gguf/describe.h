@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gguf/reader.h"
@@ -11,6 +12,7 @@ namespace quern {
 
 struct GgufTypeCount {
   TensorType type{};
+  std::string_view name;  // of the type; constant data
   uint64_t tensors = 0;
   uint64_t parameters = 0;
   uint64_t bytes = 0;

@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kCopies = "copies/", kExtension = ".gguf";
 constexpr size_t kMaxFiles = 100000;  // a cache folder that someone pointed at a whole disk
 
 std::string name_of(const std::string& relative) {
@@ -29,6 +30,11 @@ std::string name_of(const std::string& relative) {
     if (repo_end != std::string::npos) {
       return fmt::format("hf:{}:{}", relative.substr(3, repo_end - 3), relative.substr(repo_end + 1));
     }
+  }
+  if (relative.starts_with(kCopies)) {
+    const std::string name = relative.substr(kCopies.size());
+    const auto split = parse_split_name(name);
+    return split ? split->stem : name.substr(0, name.size() - kExtension.size());
   }
   return relative;
 }
@@ -64,6 +70,74 @@ tl::unexpected<Error> not_here(std::string_view name) {
   const auto nearest = nearest_name(name, names);
   return fail_f(ErrorCode::kNotFound, "there is no file and no model '{}'{} (see quern list)", name,
                 nearest ? fmt::format("; did you mean {}?", *nearest) : "");
+}
+
+// "hf:OWNER/REPO:FILE" where FILE is a part of a name, chosen among what is here as pull() chooses among all.
+const CachedModel* chosen_of_repo(std::string_view name, std::span<const CachedModel> models) {
+  const auto source = parse_repo_source(name);
+  if (!source || source->file.empty()) return nullptr;
+  const std::string prefix = fmt::format("hf:{}:", source->repo);
+  std::vector<RepoModel> here;
+  for (const CachedModel& model : models) {
+    if (!model.name.starts_with(prefix)) continue;
+    const std::string file = model.name.substr(prefix.size());
+    here.push_back({.path = file, .parts = {{.path = file, .bytes = model.bytes, .sha256 = {}}}});
+  }
+  if (here.empty()) return nullptr;
+  const auto chosen = choose_model(here, source->file, source->repo);
+  if (!chosen) return nullptr;
+  for (const CachedModel& model : models) {
+    if (model.name == prefix + chosen->path) return &model;
+  }
+  return nullptr;
+}
+
+// The folder of a file, links resolved, where it lies in the cache folder.
+Result<fs::path> folder_inside(const fs::path& root, const std::string& file) {
+  std::error_code code;
+  fs::path folder = fs::canonical(fs::path(file).parent_path(), code);
+  if (code) return fail_f(ErrorCode::kIo, "{}: {}", file, code.message());
+  if (std::mismatch(root.begin(), root.end(), folder.begin(), folder.end()).first != root.end()) {
+    return fail_f(ErrorCode::kInvalidArgument, "{}: lies outside the cache folder, nothing was done", file);
+  }
+  return folder;
+}
+
+Result<fs::path> models_root(const HubOptions& options) {
+  std::error_code code;
+  fs::path root = fs::canonical(options.models_dir(), code);
+  if (code) return fail_f(ErrorCode::kIo, "{}: {}", options.models_dir(), code.message());
+  return root;
+}
+
+Status check_copy_name(std::string_view name, const HubOptions& options) {
+  const std::string file = fmt::format("{}{}", name, kExtension);
+  if (!is_safe_path(file) || name.empty() || parse_split_name(file) || name.starts_with("hf:") || is_url(name)) {
+    return fail_f(ErrorCode::kInvalidArgument,
+                  "'{}' cannot be the name of a copy: say a plain name, or names joined by /", name);
+  }
+  const auto other = find_cached(name, options);
+  const bool copy = other && other->path.starts_with(options.models_dir() + "/" + std::string(kCopies));
+  if (find_model(name) != nullptr || (other && !copy)) {
+    return fail_f(ErrorCode::kInvalidArgument, "'{}' is already the name of another model", name);
+  }
+  return {};
+}
+
+// A second name for the bytes of `from`, over what `to` was.
+Status link_file(const std::string& from, const std::string& to) {
+  const std::string fresh = to + ".new";
+  std::error_code code;
+  fs::remove(fresh, code);
+  fs::create_hard_link(from, fresh, code);
+  if (code) {
+    code.clear();
+    fs::copy_file(from, fresh, code);
+  }
+  if (code) return fail_f(ErrorCode::kIo, "{}: cannot be copied to {}: {}", from, to, code.message());
+  QUERN_CHECK_OK(rename_file(fresh, to));
+  fs::remove(fresh, code);  // rename leaves it where both were the same file
+  return {};
 }
 
 }  // namespace
@@ -131,7 +205,10 @@ Result<CachedModel> find_cached(std::string_view name, const HubOptions& options
       found.push_back(&model);
   }
   if (found.size() == 1) return *found.front();
-  if (found.empty()) return not_here(name);
+  if (found.empty()) {
+    if (const CachedModel* chosen = chosen_of_repo(name, models)) return *chosen;
+    return not_here(name);
+  }
   std::string list;
   for (const CachedModel* model : found) list += "\n  " + model->name;
   return fail_f(ErrorCode::kInvalidArgument, "'{}' is the name of several models; say one of:{}", name, list);
@@ -148,16 +225,11 @@ Result<std::string> resolve_model(std::string_view name_or_path, const HubOption
 }
 
 Status remove_cached(const CachedModel& model, const HubOptions& options) {
-  std::error_code code;
-  const fs::path root = fs::canonical(options.models_dir(), code);
-  if (code) return fail_f(ErrorCode::kIo, "{}: {}", options.models_dir(), code.message());
+  QUERN_TRY(const fs::path root, models_root(options));
   for (const std::string& part : model.parts) {
     // The folder is resolved, the file itself is not: a link in the cache is removed, not what it points to.
-    const fs::path folder = fs::canonical(fs::path(part).parent_path(), code);
-    if (code) return fail_f(ErrorCode::kIo, "{}: {}", part, code.message());
-    if (std::mismatch(root.begin(), root.end(), folder.begin(), folder.end()).first != root.end()) {
-      return fail_f(ErrorCode::kInvalidArgument, "{}: lies outside the cache folder, nothing was removed", part);
-    }
+    QUERN_TRY(const fs::path folder, folder_inside(root, part));
+    std::error_code code;
     for (const char* suffix : {".part", ".part.etag", ".sha256"}) fs::remove(part + suffix, code);
     if (!fs::remove(part, code) && code)
       return fail_f(ErrorCode::kIo, "{}: cannot be removed: {}", part, code.message());
@@ -166,6 +238,43 @@ Status remove_cached(const CachedModel& model, const HubOptions& options) {
     }
   }
   return {};
+}
+
+Result<CachedModel> copy_cached(const CachedModel& model, std::string_view name, const HubOptions& options) {
+  QUERN_CHECK_OK(check_copy_name(name, options));
+  if (model.name == name) return model;
+  QUERN_TRY(const fs::path root, models_root(options));
+  for (const std::string& part : model.parts) QUERN_CHECK_OK(folder_inside(root, part));
+  if (const auto older = find_cached(name, options)) QUERN_CHECK_OK(remove_cached(*older, options));
+  const std::string stem = fmt::format("{}/{}{}", options.models_dir(), kCopies, name);
+  QUERN_CHECK_OK(make_folders(fs::path(stem).parent_path().string()));
+  CachedModel copy{.name = std::string(name), .path = {}, .parts = {}, .bytes = model.bytes};
+  const auto n = static_cast<uint32_t>(model.parts.size());
+  for (uint32_t i = 0; i < n; ++i) {
+    const std::string to = n == 1 ? stem + std::string(kExtension) : split_name(stem, i + 1, n);
+    QUERN_CHECK_OK(link_file(model.parts[i], to));
+    std::error_code code;
+    if (fs::exists(model.parts[i] + ".sha256", code)) {
+      QUERN_CHECK_OK(link_file(model.parts[i] + ".sha256", to + ".sha256"));
+    }
+    copy.parts.push_back(to);
+  }
+  copy.path = copy.parts.front();
+  return copy;
+}
+
+std::string known_sha256(const std::string& path, const HubOptions& options) {
+  for (const CatalogueModel& model : catalogue()) {
+    std::error_code code;
+    if (path == catalogue_path(model.file, options) && fs::file_size(path, code) == model.bytes && !code) {
+      return std::string(model.sha256);
+    }
+  }
+  auto file = File::open(path + ".sha256", File::Mode::kRead);
+  if (!file) return {};
+  std::string text(64, '\0');
+  const auto n = file->read(std::as_writable_bytes(std::span(text)));
+  return n && *n == text.size() && is_sha256(text) ? text : std::string();
 }
 
 }  // namespace quern::hub

@@ -27,6 +27,8 @@ Result<HubOptions> hub_options_from_environment();
 struct PullMonitor {
   // Bytes of `what` that are there, of `total` (0: unknown).
   std::function<void(std::string_view what, uint64_t done, uint64_t total)> progress;
+  // The SHA-256 that `what` must have, before its first bytes; not called where none is known beforehand.
+  std::function<void(std::string_view what, std::string_view sha256)> expected;
   // A sentence that the user should see: a choice made, a retry, a licence.
   std::function<void(std::string_view message)> note;
   // Polled several times a second; true stops the pull with kCancelled and keeps what can be resumed.
@@ -34,6 +36,9 @@ struct PullMonitor {
 
   void report(std::string_view what, uint64_t done, uint64_t total) const {
     if (progress) progress(what, done, total);
+  }
+  void expect(std::string_view what, std::string_view sha256) const {
+    if (expected) expected(what, sha256);
   }
   void say(std::string_view message) const {
     if (note) note(message);

@@ -33,15 +33,6 @@ std::optional<uint64_t> size_of(const std::string& path) {
   return size;
 }
 
-// The hash that was written beside a file when it was fetched; empty where there is none.
-std::string recorded_sha256(const std::string& path) {
-  auto file = File::open(path + ".sha256", File::Mode::kRead);
-  if (!file) return {};
-  std::string text(64, '\0');
-  const auto n = file->read(std::as_writable_bytes(std::span(text)));
-  return n && *n == text.size() && is_sha256(text) ? text : std::string();
-}
-
 Status verify_file(const std::string& path, const std::string& label, std::string_view expected,
                    const PullMonitor& monitor) {
   if (expected.empty())
@@ -60,7 +51,8 @@ Status verify_file(const std::string& path, const std::string& label, std::strin
 Result<Pulled> ensure_file(DownloadRequest request, bool verify, const HubOptions& options,
                            const PullMonitor& monitor) {
   const auto size = size_of(request.path);
-  const std::string recorded = recorded_sha256(request.path);
+  const std::string recorded = known_sha256(request.path, options);
+  if (!request.sha256.empty()) monitor.expect(request.label, request.sha256);
   const bool same_version = request.sha256.empty() || recorded.empty() || recorded == request.sha256;
   if (size && (!request.bytes || *size == *request.bytes) && same_version) {
     const std::string& expected = request.sha256.empty() ? recorded : request.sha256;
@@ -89,6 +81,7 @@ Result<Pulled> pull_named(const CatalogueModel& model, bool verify, const HubOpt
                 .sha256 = std::string(model.sha256),
                 .was_present = size_of(path) == model.bytes,
                 .checked = true};
+  monitor.expect(result.name, result.sha256);
   if (result.was_present) {
     if (verify) QUERN_CHECK_OK(verify_file(path, result.name, model.sha256, monitor));
     return result;

@@ -40,6 +40,14 @@ size_t PrefixIndex::matching(uint64_t tenant, std::span<const int32_t> ids) cons
   return walk(tenant, ids).n_tokens;
 }
 
+size_t PrefixIndex::pages_in_use(uint64_t tenant, std::span<const int32_t> ids) const {
+  size_t used = 0;
+  for (Index n = walk(tenant, ids).node; n != kNone; n = slots_[n].parent) {
+    used += pool_.references(slots_[n].page) > references(slots_[n].page);
+  }
+  return used;
+}
+
 void PrefixIndex::insert(uint64_t tenant, std::span<const int32_t> ids, const PageTable& pages, bool ended) {
   const std::span<const uint32_t> held = pages.pages();
   const size_t n_whole = std::min(ids.size() / kKvPageTokens, held.size());
@@ -187,6 +195,8 @@ PrefixIndex::Index PrefixIndex::add(uint64_t tenant, Index parent, std::span<con
   node.n_tokens = static_cast<uint32_t>(ids.size());
   std::copy(ids.begin(), ids.end(), node.ids.begin());
   slots_[n] = {page, parent};
+  if (held_.size() <= page) held_.resize(page + 1);
+  ++held_[page];
   link(n);
   if (ids.size() == kKvPageTokens) enter_bucket(n);
   return n;
@@ -219,6 +229,7 @@ void PrefixIndex::remove(Index leaf) {
   if (slots_[leaf].parent == kNone && first_child(nodes_[leaf].tenant, kNone) == kNone) {
     roots_.erase(nodes_[leaf].tenant);
   }
+  --held_[slots_[leaf].page];
   pool_.release(slots_[leaf].page);
   slots_[leaf] = {};
   free_.push_back(leaf);

@@ -44,6 +44,10 @@ class PrefixIndex {
   // The longest stored prefix of `ids`, which counts as used now. A sequence must compute at least its last token, to
   // have logits: leave that one out.
   Match find(uint64_t tenant, std::span<const int32_t> ids);
+  // Of the pages that find() would share, those that sequences hold too: eviction could not free them now.
+  [[nodiscard]] size_t pages_in_use(uint64_t tenant, std::span<const int32_t> ids) const;
+  // References to this page that are the index's own.
+  [[nodiscard]] uint32_t references(uint32_t page) const { return page < held_.size() ? held_[page] : 0; }
   // The same prefix's length; marks nothing.
   [[nodiscard]] size_t matching(uint64_t tenant, std::span<const int32_t> ids) const;
 
@@ -109,7 +113,8 @@ class PrefixIndex {
   Hash hash_;
   size_t n_nodes_ = 0;
   std::vector<Node> nodes_;
-  std::vector<Slot> slots_;  // by node
+  std::vector<Slot> slots_;    // by node
+  std::vector<uint8_t> held_;  // by page: nodes that stand for it, more than one only while they are exchanged
   std::vector<Index> free_;
   std::vector<Index> buckets_;                 // a power of two
   std::unordered_map<uint64_t, Index> roots_;  // first child of each tenant that has any

@@ -1,6 +1,10 @@
 #include "server/app.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "os/memory.h"
@@ -78,7 +82,22 @@ Status App::reload() {
 void App::drain() {
   draining_ = true;
   sessions.drain();
-  http_->drain();
+  pulls.stop();
+}
+
+bool App::wait_drained(double seconds) {
+  constexpr auto kLookAgain = std::chrono::milliseconds(5);
+  const double end = now_s() + seconds;
+  const auto busy = [this] {
+    const auto loaded = models.loaded();
+    return std::any_of(loaded.begin(), loaded.end(), [](const auto& m) { return !m->service->idle(); });
+  };
+  while (!closing_ && busy()) {
+    if (now_s() >= end) return false;
+    std::this_thread::sleep_for(kLookAgain);
+  }
+  if (!std::exchange(closing_, true)) http_->drain();
+  return http_->wait_drained(std::max(0.0, end - now_s()));
 }
 
 void App::end_streams() {

@@ -14,7 +14,9 @@
 #include "server/http/http.h"
 #include "server/log/request_log.h"
 #include "server/metrics/metrics.h"
+#include "server/model_infos.h"
 #include "server/models.h"
+#include "server/pulls.h"
 #include "server/route.h"
 #include "server/session/session_store.h"
 #include "server/work_pool.h"
@@ -38,10 +40,11 @@ class App {
   void stop_loading() { models.stop(); }
   // SIGHUP: keys and certificates again. What is wrong is told, and the old ones stay.
   Status reload();
-  // SIGTERM: new work is refused from here on, and what runs goes on.
+  // SIGTERM: new work is refused from here on, and what runs goes on; but pulls stop, which can go on another time.
+  // /health and /metrics still answer, so that a balancer sees why.
   void drain();
-  // Waits until all has been answered; false when the time is up first.
-  bool wait_drained(double seconds) { return http_->wait_drained(seconds); }
+  // Waits until all has been answered, then closes the connections; false when the time is up first. One thread.
+  bool wait_drained(double seconds);
   // Ends what still runs: streams get an error as their last event.
   void end_streams();
 
@@ -52,6 +55,8 @@ class App {
   RequestLog log;
   SessionStore sessions;
   ModelStore models;
+  ModelInfos infos;
+  Pulls pulls;
   WorkPool work;
 
   [[nodiscard]] bool draining() const { return draining_; }
@@ -72,6 +77,7 @@ class App {
   void run(const std::shared_ptr<class Call>& call);
 
   std::atomic<bool> draining_{false};
+  bool closing_ = false;
   std::unique_ptr<http::Server> http_;  // last: its threads use all the others
 };
 

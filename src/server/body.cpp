@@ -43,6 +43,15 @@ bool type_fits(const Json& value, const Json& schema) {
   return type->is_array() ? std::any_of(type->begin(), type->end(), fits) : fits(*type);
 }
 
+// A member that may be absent may be null.
+void allow_null(Json& schema) {
+  if (schema.contains("anyOf")) schema["anyOf"].push_back({{"type", "null"}});
+  if (!schema.contains("type")) return;
+  if (!schema["type"].is_array()) schema["type"] = Json::array({schema["type"]});
+  Json& types = schema["type"];
+  if (std::find(types.begin(), types.end(), "null") == types.end()) types.push_back("null");
+}
+
 }  // namespace
 
 // Depth is checked while parsing: a deep document must not become deep recursion later.
@@ -157,8 +166,12 @@ void BodyReader::member(const MemberInfo& info, std::vector<std::string>& field)
 void BodyReader::member(const MemberInfo& info, Json& field, std::string_view schema) {
   const Json* value = find(info);
   if (value == nullptr) return;
-  if (!type_fits(*value, Json::parse(schema))) {
+  const Json parsed = Json::parse(schema);
+  if (!type_fits(*value, parsed)) {
     return problem(info.name, fmt::format("'{}' is {}, which has the wrong type", info.name, shown(*value)));
+  }
+  if (value->is_array() && value->size() < parsed.value("minItems", size_t{0})) {
+    return problem(info.name, fmt::format("'{}' has fewer items than {}", info.name, parsed["minItems"].get<size_t>()));
   }
   field = *value;
 }
@@ -245,6 +258,7 @@ void BodySchema::member(const MemberInfo& info, std::vector<std::string>&) {
 void BodySchema::member(const MemberInfo& info, Json&, std::string_view schema) {
   Json& property = add(info, "object", false);
   property = Json::parse(schema);
+  if (!info.limits.required) allow_null(property);
   property["description"] = info.help;
 }
 void BodySchema::refuse(std::string_view name, std::string_view why, std::vector<std::string_view> harmless) {

@@ -1,5 +1,6 @@
 #include "server/call.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/clock.h"
@@ -8,6 +9,8 @@
 namespace quern::server {
 
 namespace {
+
+constexpr size_t kMaxIgnoredBytes = 2000;
 
 // Unique within the process; the start of the process makes it so among restarts.
 std::string next_id() {
@@ -82,7 +85,18 @@ std::string_view Call::path_value(std::string_view name) const {
 }
 
 void Call::tell_ignored(const std::vector<std::string>& ignored) {
-  if (!ignored.empty()) headers.emplace_back("x-quern-ignored", fmt::format("{}", fmt::join(ignored, ", ")));
+  if (ignored.empty()) return;
+  constexpr const char* kName = "x-quern-ignored";
+  auto header = std::find_if(headers.begin(), headers.end(), [](const auto& h) { return h.first == kName; });
+  if (header == headers.end()) header = headers.insert(headers.end(), {kName, std::string()});
+  std::string& value = header->second;
+  for (const std::string& name : ignored) {
+    if (!value.empty()) value += ", ";
+    value += name;
+  }
+  // Names come from the client: what a header cannot hold is not repeated, and not at any length.
+  std::replace_if(value.begin(), value.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  if (value.size() > kMaxIgnoredBytes) value.replace(kMaxIgnoredBytes, std::string::npos, "...");
 }
 
 http::Headers Call::take_headers() {
@@ -123,7 +137,7 @@ void Call::fail(int status, std::string_view type, std::string_view message, std
   if (!streaming_) return respond(value, status);
   if (answered_) return;
   status_ = status;  // what the log says; the client got 200 before
-  if (route.produces == "application/x-ndjson") {
+  if (lines_) {
     line(dump(value));
   } else {
     event(dump(value));
@@ -151,7 +165,7 @@ void Call::event(std::string_view name, std::string_view data) {
 }
 
 void Call::begin_lines() {
-  streaming_ = true;
+  streaming_ = lines_ = true;
   status_ = 200;
   exchange->begin(200, "application/x-ndjson", take_headers());
 }

@@ -53,6 +53,9 @@ class Call : public std::enable_shared_from_this<Call> {
     return !problem;
   }
 
+  // Adds to the header x-quern-ignored.
+  void tell_ignored(const std::vector<std::string>& ignored);
+
   void respond(const Json& value, int status = 200);
   void respond(http::Response response);
 
@@ -73,11 +76,10 @@ class Call : public std::enable_shared_from_this<Call> {
   [[nodiscard]] bool streaming() const { return streaming_; }
 
  private:
-  void tell_ignored(const std::vector<std::string>& ignored);
   http::Headers take_headers();
 
   double start_;  // monotonic seconds
-  bool answered_ = false, streaming_ = false;
+  bool answered_ = false, streaming_ = false, lines_ = false;
   int status_ = 500;
 };
 

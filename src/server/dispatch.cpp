@@ -107,6 +107,11 @@ std::optional<http::Response> App::check_head(const http::Request& request) {
     r.headers.emplace_back("allow", found.allowed);
     return r;
   }
+  if (draining_ && !found.route->open) {
+    http::Response r = error_response(request.path, 503, "server_error", "the server is stopping", "draining");
+    r.headers.emplace_back("connection", "close");
+    return r;
+  }
   const bool open = found.route->open && !(found.route->path == "/metrics" && config.metrics_key);
   if (open) return std::nullopt;
   const auto principal = keys->authenticate(request.header("authorization"), request.header("x-api-key"));

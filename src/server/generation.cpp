@@ -29,6 +29,7 @@ class CallSink final : public RequestSink, public std::enable_shared_from_this<C
 
   bool on_token(const TokenEvent& event) override {
     if (gone_.load(std::memory_order_relaxed)) return false;
+    if (events_.stop && events_.stop->load(std::memory_order_relaxed)) return false;
     if (events_.on_token) events_.on_token(event);
     hold_back_if_slow();
     return true;
@@ -201,11 +202,29 @@ Result<std::vector<int32_t>> chat_prompt(const Model& model, const Json& message
 
 void with_model(const std::shared_ptr<Call>& call, const std::string& name, std::optional<double> keep_alive,
                 std::function<void(std::shared_ptr<Model>)> then) {
-  call->app.models.acquire(name, keep_alive, [call, then = std::move(then)](Result<std::shared_ptr<Model>> model) {
-    if (!model) return call->fail(model.error());
-    call->record.model = (*model)->name;
-    call->app.work.post([model = std::move(*model), then] { then(model); });
-  });
+  const auto refuse = [call](const Error& error) {
+    if (error.code != ErrorCode::kNotFound) return call->fail(error);
+    call->fail(404, "invalid_request_error", error.message, "model", "model_not_found");
+  };
+  if (!call->principal->models.empty()) {  // a model is not even loaded for a key that may not use it
+    const auto listing = call->app.models.find(name);
+    if (!listing) return refuse(listing.error());
+    if (!call->principal->may_use(listing->name)) {
+      return refuse({ErrorCode::kNotFound, fmt::format("this API key may not use the model '{}'", listing->name)});
+    }
+  }
+  call->app.models.acquire(name, keep_alive,
+                           [call, refuse, then = std::move(then)](Result<std::shared_ptr<Model>> model) {
+                             if (!model) return refuse(model.error());
+                             call->record.model = (*model)->name;
+                             call->app.work.post([call, model = std::move(*model), then] {
+                               try {
+                                 then(model);
+                               } catch (const std::exception& error) {  // ours are Results: memory, or a defect
+                                 call->fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
+                               }
+                             });
+                           });
 }
 
 }  // namespace quern::server

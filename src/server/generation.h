@@ -2,6 +2,7 @@
 // the request is cancelled; it reads slowly, and the request is paused until it has caught up.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,8 @@ namespace quern::server {
 struct GenerationEvents {
   std::function<void(const TokenEvent&)> on_token;  // may be empty
   std::function<void(Result<Generation>)> on_end;   // exactly once, unless starting failed
+  // May be empty; once it is true, the request ends at its next token.
+  std::shared_ptr<const std::atomic<bool>> stop = nullptr;
 };
 
 // Fills in tenant, priority and deadline from the call (its headers x-quern-priority, at most the key's own, and

@@ -13,7 +13,8 @@ Json content(std::string_view type, Json schema) {
 
 Json error_schema(ApiStyle style) {
   if (style == ApiStyle::kOllama) {
-    return {{"type", "object"}, {"properties", {{"error", {{"type", "string"}}}}}, {"required", {"error"}}};
+    // An object where a request was refused before its path was known.
+    return {{"type", "object"}, {"properties", {{"error", {{"type", {"string", "object"}}}}}}, {"required", {"error"}}};
   }
   const Json text = {{"type", {"string", "null"}}};
   return {{"type", "object"},
@@ -30,11 +31,16 @@ Json answers(const Route& route) {
   const Json error = content("application/json", error_schema(route.style));
   all["200"] = {{"description", "The answer"},
                 {"content", content(route.produces, route.response != nullptr ? route.response() : Json::object())}};
+  if (!route.streams.empty()) {
+    all["200"]["content"][std::string(route.streams)] = {{"schema", Json::object()}};
+  }
   const auto refuse = [&](const char* code, std::string_view why) {
     all[code] = {{"description", why}, {"content", error}};
   };
-  if (route.body != nullptr) {
+  if (route.body != nullptr || route.path.find('{') != std::string_view::npos) {
     refuse("400", "The request is wrong; the message says where");
+  }
+  if (route.body != nullptr) {
     refuse("413", "The body is too large");
   }
   if (!route.open) {
@@ -46,6 +52,12 @@ Json answers(const Route& route) {
     refuse("503", "The server is full, starting or stopping");
   }
   for (const auto& [code, why] : route.answers) refuse(fmt::format("{}", code).c_str(), why);
+  if (route.style == ApiStyle::kOllama && route.path.find('{') != std::string_view::npos) {
+    // A path that is malformed is refused before anyone knows whose it is.
+    const Json either = {{"anyOf", {error_schema(ApiStyle::kOllama), error_schema(ApiStyle::kOpenAi)}}};
+    all["400"] = {{"description", "The path is wrong, or the request"},
+                  {"content", content("application/json", either)}};
+  }
   return all;
 }
 

@@ -30,6 +30,7 @@ struct Route {
   bool open = false;             // needs no API key
   bool quick = false;
   std::string_view produces = "application/json";
+  std::string_view streams = {};  // what it produces instead where the body asks for a stream
   // Further answers by status code, for OpenAPI; 400, 401, 429 and 500 are told for all.
   std::vector<std::pair<int, std::string_view>> answers = {};
 };

@@ -48,7 +48,7 @@ def environment(cache, **extra):
 
 
 class Live:
-    """One server. `flags` are options of `quern serve`: n_parallel=4 is --n-parallel 4, ollama_api=True a bare flag.
+    """One server. `flags` are options of `quern serve`: n_parallel=4 is --n-parallel=4, ollama_api=True a bare flag.
     `config` is the text of a quern.yaml, `env` more of its environment."""
 
     def __init__(self, models, config=None, env=None, **flags):
@@ -60,7 +60,7 @@ class Live:
             (self.folder / "quern.yaml").write_text(config)
             self.command += ["--config", str(self.folder / "quern.yaml")]
         for name, value in flags.items():
-            self.command += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
+            self.command.append("--" + name.replace("_", "-") + ("" if value is True else f"={value}"))
         self.env = environment(self.cache, **(env or {}))
         self.log_path = self.folder / "log.txt"
 

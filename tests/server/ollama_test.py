@@ -1,7 +1,11 @@
 """The official `ollama` package against a live server: texts, streams, embeddings, and the commands on models."""
 
 import datetime
+import fcntl
+import hashlib
+import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -20,6 +24,16 @@ OPTIONS = {"num_predict": 12, "temperature": 0, "seed": 1}
 
 def client_of(live):
     return ollama.Client(host=live.url, timeout=START_S, trust_env=False)
+
+
+def unlocked(file):
+    """Nobody writes the file: a pull holds its lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class OllamaCase(LiveCase):
@@ -80,7 +94,8 @@ class Texts(OllamaCase):
         self.assertEqual(self.generate().response, answer.message.content)
 
     def test_logprobs(self):
-        answer = self.generate(logprobs=True, top_logprobs=2)
+        # Without the penalty that is Ollama's default, the likeliest token is the one that is taken.
+        answer = self.generate(logprobs=True, top_logprobs=2, options={**OPTIONS, "repeat_penalty": 1})
         self.assertEqual(len(answer.logprobs), answer.eval_count)
         for entry in answer.logprobs:
             self.assertEqual(len(entry.top_logprobs), 2)
@@ -96,11 +111,52 @@ class Texts(OllamaCase):
             self.generate("hello" * 20, options={**OPTIONS, "num_ctx": 64})
         self.assertEqual(caught.exception.status_code, 400)
         self.assertIn("64", caught.exception.error)
-        for options in ({"temperature": -1}, {"num_predict": "x"}, {"num_ctx": 1 << 40}, {"no_such_option": 1}):
+        for options in ({"temperature": -1}, {"num_predict": "x"}, {"num_ctx": 1 << 40}, {"mirostat": 1}):
             with self.subTest(options), self.assertRaises(ollama.ResponseError) as caught:
                 self.generate(options={**OPTIONS, **options})
             self.assertEqual(caught.exception.status_code, 400)
             self.assertIn(next(iter(options)), caught.exception.error)
+
+    def test_what_has_no_effect_is_told(self):
+        body = {"model": "default", "prompt": "x", "stream": False, "no_such_member": 1,
+                "options": {**OPTIONS, "num_gpu": 1, "no_such_option": 1, "mirostat": 0}}
+        status, headers, _ = self.live.request("/api/generate", body)
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["x-quern-ignored"], "no_such_member, options.num_gpu, options.no_such_option")
+
+    def test_what_is_not_supported_is_refused_by_name(self):
+        for path, member, value in (("generate", "suffix", "x"), ("generate", "template", "{{ .Prompt }}"),
+                                    ("generate", "images", ["aGk="]), ("generate", "format", "json"),
+                                    ("chat", "format", {"type": "object"}), ("chat", "tools", [{"type": "function"}]),
+                                    ("chat", "think", True), ("chat", "keep_alive", "soon"), ("chat", "options", 1),
+                                    ("embed", "dimensions", 1 << 20), ("embed", "input", 1), ("show", "options", {"a": 1}),
+                                    ("generate", "context", [1 << 30]), ("generate", "context", "x"),
+                                    ("chat", "messages", [{"role": "user", "content": "x", "images": ["aGk="]}])):
+            body = {"model": "default", "prompt": "x", "messages": HELLO, "input": "x", member: value}
+            with self.subTest(f"{path} {member}"):
+                status, headers, data = self.live.request("/api/" + path, body)
+                self.assertEqual((status, headers.get_content_type()), (400, "application/json"))
+                self.assertIn(f"'{'images' if member == 'messages' else member}", json.loads(data)["error"])
+        for path in ("/api/create", "/api/push", "/api/blobs/sha256:00"):
+            self.assertEqual(self.live.request(path, {"model": "x"})[0], 400)
+        self.assertEqual(self.live.request("/api/blobs/sha256:00", method="HEAD")[0], 404)
+        # What asks for nothing is no reason to refuse.
+        self.assertEqual(self.live.json("/api/chat", {"model": "default", "messages": HELLO, "tools": [], "think": False,
+                                                      "format": "", "stream": False, "options": OPTIONS})["done"], True)
+
+    def test_without_a_prompt_the_model_is_loaded(self):
+        answer = self.live.json("/api/chat", {"model": "default", "messages": []})
+        self.assertEqual((answer["message"], answer["done_reason"]), ({"role": "assistant", "content": ""}, "load"))
+
+    def test_prompts_that_are_too_long_are_refused_with_figures(self):
+        for body in ({"prompt": "x" * 3000}, {"prompt": "x" * 3000, "truncate": False}):
+            status, _, data = self.live.request("/api/generate", {"model": "default", **body})
+            self.assertEqual(status, 400)
+            self.assertRegex(json.loads(data)["error"], r"needs 3\d\d\d tokens, the context holds 1024")
+        status, headers, _ = self.live.request("/api/embed", {"model": "default", "input": "x" * 3000, "truncate": True})
+        self.assertEqual((status, headers["x-quern-truncated"]), (200, "end; removed=1976"))
+        for body in ({}, {"truncate": False}):
+            self.assertEqual(self.live.request("/api/embed", {"model": "default", "input": "x" * 3000, **body})[0], 400)
 
 
 class Embeddings(OllamaCase):
@@ -113,6 +169,10 @@ class Embeddings(OllamaCase):
         self.assertAlmostEqual(sum(value * value for value in one.embeddings[0]), 1, places=5)
         self.assertGreater(both.prompt_eval_count, one.prompt_eval_count)
         self.assertGreater(one.total_duration, 0)
+        short = self.client.embed("default", "one", dimensions=8).embeddings[0]
+        self.assertEqual(len(short), 8)
+        self.assertAlmostEqual(sum(value * value for value in short), 1, places=5)
+        self.assertAlmostEqual(short[0] / short[1], one.embeddings[0][0] / one.embeddings[0][1], places=3)
         old = self.client.embeddings("default", "one").embedding
         scale = sum(value * value for value in old) ** 0.5
         for value, same in zip(old, one.embeddings[0], strict=True):
@@ -172,13 +232,19 @@ class ModelCommands(unittest.TestCase):
                 [*client.pull("hf:owner/absent", stream=True)]
 
             listed = {model.model: model for model in client.list().models}
-            self.assertEqual(listed[name].size, tiny("qwen3", file="other").stat().st_size)
-            self.assertEqual(listed[name].details.format, "gguf")
+            row = listed[name + ":model.gguf"]
+            data = tiny("qwen3", file="other").read_bytes()
+            self.assertEqual((row.size, row.digest), (len(data), hashlib.sha256(data).hexdigest()))
+            self.assertEqual((row.details.format, row.details.quantization_level), ("gguf", "F32"))
+            self.assertEqual(client.show("hf.co/owner/repo:latest").details, row.details)
             shown = client.show(name)
             self.assertEqual(shown.details.family, "qwen3")
             self.assertEqual(shown.modelinfo["general.architecture"], "qwen3")
             self.assertIn("<|turn|>", shown.template)
             self.assertIn("completion", shown.capabilities)
+            self.assertIsNone(shown.modelinfo["tokenizer.ggml.tokens"])
+            self.assertEqual(len(live.json("/api/show", {"name": name, "verbose": True})["model_info"]
+                                 ["tokenizer.ggml.tokens"]), 299)
             text = client.generate(name, "hello", options=OPTIONS).response
 
             self.assertEqual(client.copy(name, "mine").status, "success")
@@ -188,8 +254,64 @@ class ModelCommands(unittest.TestCase):
             self.assertEqual(client.delete(name).status, "success")
             with self.assertRaises(ollama.ResponseError):
                 client.show(name)
+            outside = {"default": 400, str(tiny()): 404, "../cache/models/x": 404, "absent": 404}
+            for asked, wanted in outside.items():
+                for path, method, body in (("/api/delete", "DELETE", {"model": asked}),
+                                           ("/api/copy", "POST", {"source": asked, "destination": "taken"})):
+                    with self.subTest(asked, path=path):
+                        self.assertEqual(live.request(path, body, method=method)[0], wanted)
+            self.assertTrue(tiny().exists())
             self.assertEqual(subprocess.run([live.command[0], "list", "--json"], env=environment(live.cache), text=True,
                                             capture_output=True, check=True).stdout.count("owner/repo"), 0)
+
+    def test_copies_stay_in_their_folder(self):
+        with Hub({"owner/repo": {"model.gguf": tiny().read_bytes()}}) as hub, \
+             Live([tiny()], env={"HF_ENDPOINT": hub.url}) as live, client_of(live) as client:
+            client.pull("hf:owner/repo")
+            before = sorted(pathlib.Path(live.folder).rglob("*.gguf"))
+            for name in ("../out", "/tmp/quern-out", "a/../../out", "default", "tiny", "hf:other/repo", "", "x\ny",
+                         "https://127.0.0.1/x.gguf", "smollm2:135m"):
+                with self.subTest(name):
+                    status, _, data = live.request("/api/copy", {"source": "hf:owner/repo", "destination": name})
+                    self.assertEqual(status, 400, data)
+            self.assertEqual(sorted(pathlib.Path(live.folder).rglob("*.gguf")), before)
+
+    def test_what_clients_may_fetch(self):
+        hubs = {"owner/repo": {"model.gguf": tiny().read_bytes()}}
+        with Hub(hubs) as hub, Live([tiny()], env={"HF_ENDPOINT": hub.url}) as live:
+            for name in (hub.url + "/owner/repo/resolve/main/model.gguf", "http://127.0.0.1:1/x.gguf"):
+                self.assertEqual(live.request("/api/pull", {"model": name})[0], 403)
+            for name in ("file:///etc/passwd", "/etc/passwd", "../x", "no-such-name", "hf:../x", "hf:a/b:../c"):
+                self.assertIn(live.request("/api/pull", {"model": name})[0], (400, 404))
+            self.assertEqual(hub.log, [])
+            self.assertEqual(live.json("/api/pull", {"model": "default", "stream": False}), {"status": "success"})
+        with Hub(hubs) as hub, Live([tiny()], env={"HF_ENDPOINT": hub.url}, allow_pull="catalogue") as live:
+            self.assertEqual(live.request("/api/pull", {"model": "hf:owner/repo"})[0], 403)
+            self.assertEqual(hub.log, [])
+
+    def test_pulls_are_shared_and_stop_with_their_last_client(self):
+        data = tiny().read_bytes()
+        name = "hf:owner/repo"
+        with Hub({"owner/repo": {"model.gguf": data}}) as hub, \
+             Live([tiny()], env={"HF_ENDPOINT": hub.url}) as live, client_of(live) as client, client_of(live) as other:
+            hub.fault("slow", len(data) // 40)  # two seconds
+            first, second = (c.pull(name, stream=True) for c in (client, other))
+            self.assertEqual([next(stream).status for stream in (first, second)], ["pulling manifest"] * 2)
+            first.close()  # one of two clients goes away
+            self.assertEqual([*second][-1].status, "success")
+            self.assertEqual(len(hub.requests("cdn")), 1)
+            client.delete(name)
+
+            hub.fault("slow", len(data) // 600)  # thirty seconds
+            stream = client.pull(name, stream=True)
+            while not next(stream).completed:
+                pass
+            stream.close()  # the last one does
+            with next(live.cache.rglob("*.part")).open("rb") as part:
+                live.wait(lambda: unlocked(part), 20, "the pull does not end")
+            self.assertEqual(list(live.cache.rglob("*.gguf")), [])
+            self.assertEqual([*client.pull(name, stream=True)][-1].status, "success")
+            self.assertIn("Range", hub.requests("cdn")[-1][2])  # where the last one stopped
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import itertools
 import math
 import struct
 import unittest
@@ -25,14 +26,15 @@ class OpenAICase(LiveCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.client = cls.enterClassContext(client_of(cls.live))
-        # The package's type of a completion has no place for the null finish_reason that all but a stream's end have.
+        # The package's types have no place for the null finish_reason that all but a stream's end have, nor for the null
+        # log-probability of a prompt's first token, nor for vectors in the base64 that the package itself asks for.
         cls.lenient = cls.enterClassContext(client_of(cls.live, strict=False))
 
     def chat(self, messages=HELLO, **settings):
         return self.client.chat.completions.create(messages=messages, **{**PLAIN, **settings})
 
     def complete(self, prompt="hello", **settings):
-        client = self.lenient if settings.get("stream") else self.client
+        client = self.lenient if settings.get("stream") or settings.get("echo") else self.client
         return client.completions.create(prompt=prompt, **{**PLAIN, **settings})
 
 
@@ -140,6 +142,33 @@ class Chat(OpenAICase):
                     messages=messages, **{**PLAIN, "temperature": 1, "seed": 7, "max_tokens": 40}) for messages in prompts))
         self.assertEqual([answer.choices[0].message.content for answer in asyncio.run(together())], alone)
 
+    def test_seed_and_figures_are_told(self):
+        first = self.chat(temperature=1)
+        figures = first.quern
+        self.assertGreaterEqual(figures["first_token_ms"], figures["queue_ms"])
+        self.assertGreater(min(figures["prompt_tps"], figures["tps"]), 0)
+        self.assertEqual(figures["truncated_tokens"], 0)
+        again = self.chat(temperature=1, seed=figures["seed"])
+        self.assertEqual(again.choices[0].message.content, first.choices[0].message.content)
+        self.assertEqual(again.system_fingerprint, first.system_fingerprint)
+        last = [*self.chat(seed=9, stream=True, stream_options={"include_usage": True})][-1]
+        self.assertEqual(last.quern["seed"], 9)
+
+    def test_a_message_is_continued(self):
+        whole = self.chat().choices[0].message.content
+        history = [*HELLO, {"role": "assistant", "content": whole[:4]}]
+        more = self.chat(history, max_tokens=8, extra_body={"continue_final_message": True}).choices[0].message.content
+        self.assertEqual(whole[:4] + more, whole)
+        for wrong in ({"add_generation_prompt": True}, {"messages": HELLO}):
+            with self.assertRaises(openai.BadRequestError):
+                self.chat(**{"messages": history, "extra_body": {"continue_final_message": True, **wrong}})
+
+    def test_what_has_no_effect_is_told(self):
+        raw = self.client.chat.completions.with_raw_response
+        self.assertNotIn("x-quern-ignored", raw.create(messages=HELLO, **PLAIN).headers)
+        answer = raw.create(messages=HELLO, store=True, user="me", **PLAIN)
+        self.assertEqual({*answer.headers["x-quern-ignored"].split(", ")}, {"store", "user"})
+
     def test_a_prefix_is_reused(self):
         messages = [{"role": "user", "content": "a prefix of its own " * 12}]
         first = self.chat(messages)
@@ -166,11 +195,40 @@ class Completions(OpenAICase):
         self.assertEqual(choice.text, "hello" + text)
         logprobs = choice.logprobs
         self.assertEqual("".join(logprobs.tokens), choice.text)
-        self.assertEqual(logprobs.text_offset, [choice.text.index(choice.text[at:]) for at in logprobs.text_offset])
+        ends = [*itertools.accumulate(map(len, logprobs.tokens))]
+        self.assertEqual(logprobs.text_offset, [0, *ends[:-1]])
         self.assertIsNone(logprobs.token_logprobs[0])
         self.assertTrue(all(value <= 0 for value in logprobs.token_logprobs[1:]))
         self.assertGreaterEqual(min(map(len, logprobs.top_logprobs[1:])), 2)
         self.assertEqual(self.complete(echo=True, max_tokens=0, logprobs=1).choices[0].text, "hello")
+
+    def test_a_prompt_is_scored_as_it_would_be_generated(self):
+        ids = self.live.json("/tokenize", {"content": "hello"})["tokens"]
+        made = self.complete(ids, logprobs=0, logit_bias={})
+        more = self.live.json("/tokenize", {"content": made.choices[0].text})["tokens"]
+        scored = self.complete([*ids, *more], logprobs=0, echo=True, max_tokens=0, logit_bias={})
+        if "".join(made.choices[0].logprobs.tokens) == made.choices[0].text:  # else the text has other tokens
+            self.assertEqual(scored.choices[0].logprobs.token_logprobs[len(ids):], made.choices[0].logprobs.token_logprobs)
+        self.assertEqual((scored.usage.completion_tokens, scored.usage.prompt_tokens), (0, len(ids) + len(more)))
+
+    def test_several_streams(self):
+        prompts = ["hello", "other"]
+        whole = [choice.text for choice in self.complete(prompts, n=2, seed=4, temperature=1, echo=True).choices]
+        texts, order = [""] * 4, []
+        for chunk in self.complete(prompts, n=2, seed=4, temperature=1, echo=True, stream=True):
+            for choice in chunk.choices:
+                texts[choice.index] += choice.text
+                order.append(choice.index)
+        self.assertEqual(texts, whole)
+        self.assertNotEqual(order, sorted(order))  # together, not one after the other
+
+    def test_one_bad_prompt_ends_them_all(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.complete(["hello", "z" * 3000], max_tokens=900)
+        self.assertEqual(caught.exception.code, "context_length_exceeded")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.complete([[1, 2], [999999]])
+        self.assertEqual(caught.exception.param, "prompt[1]")
 
     def test_best_of(self):
         answer = self.complete(best_of=4, n=2, temperature=1, seed=5, logprobs=1)
@@ -190,11 +248,15 @@ class Embeddings(OpenAICase):
         self.assertEqual([entry.index for entry in floats.data], [0, 1])
         self.assertNotEqual(floats.data[0].embedding, floats.data[1].embedding)
         self.assertGreater(floats.usage.prompt_tokens, 0)
-        default = self.client.embeddings.create(model="default", input="one")  # base64, decoded by the package
+        default = self.lenient.embeddings.create(model="default", input="one")  # base64, decoded by the package
         self.assertEqual([*default.data[0].embedding], floats.data[0].embedding)
         raw = self.live.json("/v1/embeddings", {"model": "default", "input": "one", "encoding_format": "base64"})
         data = base64.b64decode(raw["data"][0]["embedding"], validate=True)
         self.assertEqual([*struct.unpack(f"<{len(data) // 4}f", data)], floats.data[0].embedding)
+        self.assertEqual(raw["pooling"], "mean of last states")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.embeddings.create(model="default", input="one", dimensions=7)
+        self.assertEqual(caught.exception.param, "dimensions")
 
 
 class Responses(OpenAICase):
@@ -233,7 +295,10 @@ class Responses(OpenAICase):
 class Errors(OpenAICase):
     def test_bad_requests(self):
         for settings in ({"temperature": -1}, {"max_tokens": -3}, {"top_p": 7}, {"n": 0}, {"top_logprobs": 3},
-                         {"logit_bias": {"x": 1}}, {"messages": []}, {"messages": [{"role": "user"}]}):
+                         {"logit_bias": {"x": 1}}, {"messages": []}, {"messages": [{"role": "user"}]}, {"n": 99},
+                         {"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}},
+                         {"stream_options": {"include_usage": True}}, {"stop": ["x"] * 65}, {"max_completion_tokens": 11},
+                         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}):
             with self.subTest(settings), self.assertRaises(openai.BadRequestError) as caught:
                 self.chat(**settings)
             error = caught.exception

@@ -130,8 +130,9 @@ class Turns(StreamCase):
         ws.start(return_ids=True, logprobs=True, top_logprobs=2, max_tokens=3)
         for event in ws.turn()[:-1]:
             self.assertEqual(chr(event["id"]), event["text"])
-            self.assertLessEqual(event["logprob"], 0)
-            self.assertEqual(len(event["top_logprobs"]), 2)
+            self.assertEqual(event["logprobs"]["token"], event["text"])
+            self.assertLessEqual(event["logprobs"]["logprob"], 0)
+            self.assertEqual(len(event["logprobs"]["top_logprobs"]), 2)
 
     def test_three_turns_without_sending_the_history_again(self):
         ws = self.socket()
@@ -483,18 +484,17 @@ class Servers(unittest.TestCase):
 
     def test_drain_lets_a_turn_end(self):
         with self.ending() as live, Socket(live) as ws, Socket(live) as idle:
-            ws.start(max_tokens=900)
+            ws.start(max_tokens=900, stateful=True)
             ws.expect("token")
-            idle.send("ping")
-            idle.expect("pong")
             live.process.terminate()
-            with self.assertRaises(ConnectionClosed) as closed:
-                idle.receive()
-            self.assertEqual(closed.exception.rcvd.code, 1001)
+            live.wait(lambda: live.status("/ready") == 503, START_S, "it does not drain")
+            idle.send("start", prompt="a")
+            self.assertEqual(idle.expect("error")["code"], "draining")
             self.assertEqual(ws.turn()[-1]["finish_reason"], "length")
-            with self.assertRaises(ConnectionClosed) as closed:
-                ws.receive()
-            self.assertEqual(closed.exception.rcvd.code, 1001)
+            for socket_ in (ws, idle):
+                with self.assertRaises(ConnectionClosed) as closed:
+                    socket_.receive()
+                self.assertEqual(closed.exception.rcvd.code, 1001)
             self.assertEqual(live.process.wait(START_S), 0)
 
     def test_drain_ends_what_takes_too_long(self):

@@ -33,7 +33,7 @@ struct ServeOptions {
   server::ServerConfig defaults;
   // The rows of the tables and what was given for each; deques, since fields point into them.
   std::deque<server::ConfigField> rows;
-  std::deque<std::string> flags;
+  std::deque<std::string> flags, helps;
   std::deque<std::optional<std::string>> texts;
   std::deque<std::vector<std::string>> lists;
 
@@ -48,14 +48,17 @@ struct ServeOptions {
     for (server::ConfigField& row : server::server_fields(defaults)) rows.push_back(std::move(row));
     for (const server::ConfigField& row : rows) {
       flags.push_back(server::flag_of(row));
+      const std::string usual = server::value_text(row);
+      helps.push_back(fmt::format("{} ({}{})", row.help, server::wanted(row),
+                                  usual.empty() ? "" : fmt::format("; default {}", usual)));
       texts.emplace_back();
       lists.emplace_back();
       if (server::is_list(row)) {
-        all.push_back({flags.back(), &lists.back(), row.help});
+        all.push_back({flags.back(), &lists.back(), helps.back()});
       } else if (std::holds_alternative<bool*>(row.to)) {
-        all.push_back({flags.back(), &texts.back(), row.help, {.implied = "true"}});
+        all.push_back({flags.back(), &texts.back(), helps.back(), {.implied = "true"}});
       } else {
-        all.push_back({flags.back(), &texts.back(), row.help});
+        all.push_back({flags.back(), &texts.back(), helps.back()});
       }
     }
     return all;

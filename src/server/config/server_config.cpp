@@ -35,6 +35,11 @@ void add_access(ServerConfig& c, std::vector<ConfigField>& to) {
       to.end(),
       {{g, "api_keys", &c.api_keys, "File of API keys, reloaded on SIGHUP; empty: anyone may ask"},
        {g, "cors_origins", &c.cors_origins, "Origins of web pages that may call, like https://example.org; \"*\": any"},
+       {g,
+        "allow_pull",
+        choice(c.allow_pull),
+        "What clients may fetch (/api/pull): names of the catalogue, also hf: repositories, or any address",
+        {.words = {"catalogue", "hub", "any"}}},
        {g, "requests_per_minute", &c.requests_per_minute,
         "Most requests a minute of a key that has no limit of its own; 0: any"},
        {g, "tokens_per_minute", &c.tokens_per_minute, "Most tokens a minute, prompt and output, likewise; 0: any"}});

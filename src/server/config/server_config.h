@@ -15,6 +15,7 @@ namespace quern::server {
 
 enum class LoadPolicy : uint8_t { kEager, kOnDemand };
 enum class PromptPolicy : uint8_t { kError, kTruncateMiddle, kTruncateHead };
+enum class AllowPull : uint8_t { kCatalogue, kHub, kAny };
 enum class LogFormat : uint8_t { kJson, kText, kNone };
 
 // What each model may have of its own.
@@ -59,6 +60,7 @@ struct ServerConfig {
 
   std::string api_keys;
   std::vector<std::string> cors_origins;
+  AllowPull allow_pull = AllowPull::kHub;
   uint32_t requests_per_minute = 0;
   uint32_t tokens_per_minute = 0;
 

@@ -7,21 +7,21 @@
 #include <string>
 #include <vector>
 
-#include "quern/quern.h"
 #include "server/body.h"
+#include "server/openai/sampling_members.h"
 
 namespace quern::server {
 
 // How a session's turns are generated.
 struct StreamOptions {
   std::string model;
-  SamplingOptions sampling;
-  std::optional<int64_t> max_tokens, seed, priority;
+  SamplingMembers sampling;
+  std::optional<int64_t> max_tokens, priority;
   std::optional<double> deadline;
   std::vector<std::string> stop;
   bool stateful = false, acks = false, ignore_eos = false, logprobs = false, return_ids = false;
   int64_t top_logprobs = 0;
-  Json logit_bias, chat_template_kwargs;
+  Json chat_template_kwargs;
 
   void fields(FieldVisitor& v);
 };
@@ -34,8 +34,8 @@ struct StartBody {
   StreamOptions options;
 
   void fields(FieldVisitor& v);
-  // What the table cannot say: exactly one of messages and prompt, biases by token ids.
-  [[nodiscard]] std::optional<BodyError> check() const;
+  // What the table cannot say: exactly one of messages and prompt. Makes the messages plain (openai/messages.h).
+  std::optional<BodyError> check();
 };
 
 struct Conversation {
@@ -50,8 +50,5 @@ struct Conversation {
 
   [[nodiscard]] size_t bytes() const;  // about
 };
-
-// The biases of {"15043": -100}. For options that passed check().
-std::vector<LogitBias> read_logit_bias(const Json& object);
 
 }  // namespace quern::server

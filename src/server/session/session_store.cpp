@@ -123,15 +123,15 @@ std::vector<std::shared_ptr<Session>> SessionStore::all() const {
 }
 
 void SessionStore::sweep() {
+  const double ttl_s = draining_ ? 0 : limits_.ttl_s;
   for (const auto& session : all()) {
-    if (session->expired(limits_.ttl_s)) remove(session);
+    if (session->expired(ttl_s)) remove(session);
   }
 }
 
 void SessionStore::drain() {
-  for (const auto& session : all()) {
-    if (!session->attached()) remove(session);
-  }
+  draining_ = true;
+  sweep();
 }
 
 SessionStore::Figures SessionStore::figures() const {

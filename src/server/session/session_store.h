@@ -44,7 +44,7 @@ class SessionStore {
 
   // Ends those that have expired. A thread of the store's own calls it.
   void sweep();
-  // Ends those that nobody follows: nobody can come back any more.
+  // From here on, those that nobody follows end at once: nobody can come back.
   void drain();
 
   struct Figures {
@@ -75,6 +75,7 @@ class SessionStore {
   std::unordered_map<std::string, Entry, Hash, SafeEqual> sessions_;
   std::unordered_map<std::string, size_t> of_tenant_;  // how many
   uint64_t created_ = 0;
+  std::atomic<bool> draining_{false};
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -1,12 +1,11 @@
 #include "server/session/turn.h"
 
-#include <openssl/rand.h>
-
-#include <limits>
-
 #include "base/clock.h"
 #include "server/app.h"
 #include "server/generation.h"
+#include "server/openai/answer.h"
+#include "server/openai/json_text.h"
+#include "server/openai/logprobs.h"
 
 namespace quern::server {
 
@@ -45,25 +44,6 @@ struct Work {
   }
 };
 
-std::string_view finish_name(StopReason reason) {
-  switch (reason) {
-    case StopReason::kEndOfText:
-    case StopReason::kStopString:
-      return "stop";
-    case StopReason::kMaxTokens:
-    case StopReason::kContextFull:
-      return "length";
-    case StopReason::kCancelled:
-      return "cancelled";
-  }
-  return "stop";
-}
-
-// JSON has no infinities; a token that was ruled out has the one that OpenAI's API gives for it.
-double finite(double logprob) {
-  return std::max(logprob, -9999.0);
-}
-
 // The way from a session to its request. Weak: a session does not keep a model.
 class ServiceTurn final : public TurnControl {
  public:
@@ -90,9 +70,14 @@ class TurnSink final : public RequestSink {
     const StreamOptions& o = work_->next.options;
     // Until a character is whole there is nothing to show.
     if (event.text.empty() && !o.return_ids && !o.logprobs) return true;
-    members_.assign(R"(,"text":)").append(dump(Json(event.text)));
-    if (o.return_ids) members_.append(R"(,"id":)").append(std::to_string(event.id));
-    if (o.logprobs) add_logprobs(event);
+    members_.assign(R"(,"text":)");
+    append_json_string(members_, event.text);
+    if (o.return_ids && !event.end) members_.append(R"(,"id":)").append(std::to_string(event.id));
+    if (o.logprobs) {
+      members_.append(R"(,"logprobs":)");
+      append_chat_logprob(members_, model_->engine(), event.id, event.logprob, event.top,
+                          static_cast<size_t>(o.top_logprobs));
+    }
     return work_->session->append(work_->turn, "token", members_);
   }
 
@@ -108,30 +93,13 @@ class TurnSink final : public RequestSink {
   }
 
  private:
-  void add_logprobs(const TokenEvent& event) {
-    members_.append(fmt::format(R"(,"logprob":{})", finite(event.logprob)));
-    if (work_->next.options.top_logprobs == 0) return;
-    members_.append(R"(,"top_logprobs":[)");
-    const size_t count = std::min(event.top.size(), static_cast<size_t>(work_->next.options.top_logprobs));
-    for (size_t i = 0; i < count; ++i) {
-      const TokenLogProb& t = event.top[i];
-      const int32_t id = t.id;
-      members_.append(fmt::format(R"({}{{"id":{},"text":{},"logprob":{}}})", i == 0 ? "" : ",", id,
-                                  dump(Json(model_->engine().detokenize({&id, 1}, true))), finite(t.logprob)));
-    }
-    members_.append("]");
-  }
-
   void succeed(Generation& generation) {
     Completion& answer = generation.completions[0];
-    const GenerateStats& s = generation.stats;
     const bool cancelled = answer.reason == StopReason::kCancelled;
     if (cancelled) work_->app.metrics.cancelled(CancelCause::kRequest);
-    const std::string_view reason = finish_name(answer.reason);
+    const std::string_view reason = finish_reason(answer.reason);
     std::string members =
-        fmt::format(R"(,"finish_reason":"{}","usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
-                    R"("prompt_tokens_details":{{"cached_tokens":{}}}}})",
-                    reason, s.prompt_tokens, s.generated_tokens, s.prompt_tokens + s.generated_tokens, s.cached_tokens);
+        fmt::format(R"(,"finish_reason":"{}","usage":{})", reason, usage_json(usage_of({&generation, 1})));
     if (!work_->truncated.empty()) members += fmt::format(R"(,"truncated":"{}")", work_->truncated);
     if (work_->app.config.log_prompts) work_->record.answer = answer.text;
     work_->record.finish_reason = reason;
@@ -206,25 +174,23 @@ Result<std::vector<int32_t>> make_prompt(Work& work, const Model& model) {
   return ids;
 }
 
-Result<ServiceRequest> make_request(Work& work, const Model& model) {
-  StreamOptions& o = work.next.options;
-  QUERN_TRY(std::vector<int32_t> ids, make_prompt(work, model));
-  QUERN_TRY(PromptFit fit, fit_prompt(model, std::move(ids), 0));
-  if (fit.removed > 0) {
-    work.truncated = fmt::format("{}: {} tokens", fit.policy, fit.removed);
+StreamResult<ServiceRequest> make_request(Work& work, const Model& model) {
+  const StreamOptions& o = work.next.options;
+  auto ids = make_prompt(work, model);
+  if (!ids) return tl::unexpected(stream_error(ids.error()));
+  auto fit = fit_prompt(model, std::move(*ids), 0);
+  if (!fit) return tl::unexpected(stream_error(fit.error()));
+  if (fit->removed > 0) {
+    work.truncated = fmt::format("{}: {} tokens", fit->policy, fit->removed);
     work.record.truncation = work.truncated;
   }
-  work.next.kept_ids = fit.ids;
+  work.next.kept_ids = fit->ids;
   ServiceRequest request;
-  request.prompt = std::move(fit.ids);
-  request.options.sampling = o.sampling;
-  request.options.sampling.logit_bias = read_logit_bias(o.logit_bias);
-  request.options.sampling.logprobs = o.logprobs ? static_cast<int32_t>(o.top_logprobs) : -1;
-  uint64_t seed = static_cast<uint64_t>(o.seed.value_or(0));
-  if (!o.seed && RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed) != 1) {
-    return fail(ErrorCode::kResource, "the system gives no random numbers");
+  request.prompt = std::move(fit->ids);
+  if (const auto wrong = o.sampling.take(model.engine().info().n_vocab, request.options.sampling)) {
+    return tl::unexpected(stream_error(*wrong));
   }
-  request.options.sampling.seed = seed;
+  request.options.sampling.logprobs = o.logprobs ? static_cast<int32_t>(o.top_logprobs) : -1;
   request.options.stop = o.stop;
   request.options.ignore_eos = o.ignore_eos;
   const size_t configured = model.settings.max_tokens;
@@ -247,7 +213,7 @@ void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& mod
     return work->started(std::nullopt);
   }
   auto request = make_request(*work, *model);
-  if (!request) return work->refuse(stream_error(request.error()));
+  if (!request) return work->refuse(std::move(request.error()));
   if (work->app.config.log_prompts) work->record.prompt = work->prompt;
   // From here on the sink's thread may use `work`; it touches neither of these.
   const auto session = work->session;
