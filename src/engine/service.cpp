@@ -144,9 +144,13 @@ class Service::Impl {
     const Error over{ErrorCode::kCancelled, "the service stops"};
     loop->fail_all(over);
     publish();
-    const std::lock_guard lock(mutex_);
-    for (auto& job : inbox_.added) job->sink->on_end(tl::unexpected<Error>(over));
-    inbox_ = {};
+    Inbox left;
+    {
+      const std::lock_guard lock(mutex_);
+      left = std::exchange(inbox_, {});
+    }
+    // Without the lock: a sink may call the service's members.
+    for (auto& job : left.added) job->sink->on_end(tl::unexpected<Error>(over));
   }
 
   // Waits until there is something to do; nullopt when it is over.
