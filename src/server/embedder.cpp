@@ -46,11 +46,11 @@ Embedder::~Embedder() {
   wake_.wait(lock, [this] { return under_way_ == 0; });
 }
 
-void Embedder::submit(ServiceRequest request, Done done) {
+void Embedder::submit(ServiceRequest request, Done done, Started started) {
   {
     const std::lock_guard lock(mutex_);
     batcher_.add(next_id_, request.prompt.size(), now_s());
-    items_.emplace(next_id_++, Item{std::move(request), std::move(done)});
+    items_.emplace(next_id_++, Item{std::move(request), std::move(done), std::move(started)});
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   }
   wake_.notify_all();
@@ -86,8 +86,11 @@ void Embedder::send(const std::vector<uint64_t>& ids, std::unique_lock<std::mute
   lock.unlock();
   for (Item& item : items) {
     auto sink = std::make_shared<Sink>(batch, std::move(item.done));
-    if (const auto id = service_.submit(std::move(item.request), sink); !id) {
+    const auto id = service_.submit(std::move(item.request), sink);
+    if (!id) {
       sink->on_end(tl::unexpected<Error>(id.error()));
+    } else if (item.started) {
+      item.started(*id);
     }
   }
   lock.lock();

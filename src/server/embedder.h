@@ -21,6 +21,8 @@ namespace quern::server {
 class Embedder {
  public:
   using Done = std::function<void(Result<Generation>)>;
+  // The item has gone to the service, which may cancel it by this id; on the embedder's thread, perhaps after its Done.
+  using Started = std::function<void(RequestId)>;
 
   // `metrics` may be null. The service must outlive it.
   Embedder(Service& service, std::shared_ptr<ModelMetrics> metrics, double max_wait_s);
@@ -29,12 +31,13 @@ class Embedder {
   Embedder(const Embedder&) = delete;
   Embedder& operator=(const Embedder&) = delete;
 
-  void submit(ServiceRequest request, Done done);
+  void submit(ServiceRequest request, Done done, Started started = {});
 
  private:
   struct Item {
     ServiceRequest request;
     Done done;
+    Started started;
   };
   struct Batch;
   class Sink;

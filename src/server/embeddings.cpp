@@ -1,8 +1,10 @@
 #include "server/embeddings.h"
 
+#include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "server/app.h"
@@ -13,14 +15,19 @@ namespace quern::server {
 
 namespace {
 
-// The inputs of one call, as they come back.
+// The inputs of one call, as they go and come back.
 struct Gathering {
   std::shared_ptr<Call> call;
   std::shared_ptr<Model> model;
   std::function<void(Result<Embeddings>)> done;
+  ServiceRequest rank;
+  size_t most_under_way = 1;
   std::mutex mutex;  // results come from the service's thread and, refused, from the embedder's
+  std::vector<std::vector<int32_t>> inputs;
+  size_t next = 0, under_way = 0;  // of the inputs
+  std::vector<RequestId> ids;      // of those that went, to be cancelled
+  bool gone = false, finished = false;
   Embeddings all;
-  size_t left = 0;
   std::optional<Error> error;
 };
 
@@ -32,6 +39,8 @@ void normalize(std::vector<float>& vector) {
   for (float& x : vector) x = static_cast<float>(static_cast<double>(x) / length);
 }
 
+void advance(const std::shared_ptr<Gathering>& g);
+
 void take(const std::shared_ptr<Gathering>& g, size_t index, Result<Generation> result) {
   {
     const std::lock_guard lock(g->mutex);
@@ -42,12 +51,56 @@ void take(const std::shared_ptr<Gathering>& g, size_t index, Result<Generation> 
     } else if (!g->error) {
       g->error = {result.error().code, fmt::format("input {}: {}", index, result.error().message)};
     }
-    if (--g->left > 0) return;
+    --g->under_way;
   }
-  g->call->record.prompt_tokens = g->all.prompt_tokens;
-  g->call->app.limits.charge(*g->call->principal, g->all.prompt_tokens, now_s());
-  if (g->error) return g->done(tl::unexpected<Error>(*g->error));
-  g->done(std::move(g->all));
+  advance(g);
+}
+
+void started(Gathering& g, RequestId id) {
+  {
+    const std::lock_guard lock(g.mutex);
+    if (!g.gone) return g.ids.push_back(id);
+  }
+  g.model->service->cancel(id);
+}
+
+// Nothing is under way any more, and nothing will be.
+void finish(Gathering& g, bool gone) {
+  Call& call = *g.call;
+  call.record.prompt_tokens = g.all.prompt_tokens;
+  call.app.limits.charge(*call.principal, g.all.prompt_tokens, now_s());
+  if (gone) {
+    call.record.finish_reason = "client_gone";
+    call.app.metrics.cancelled(CancelCause::kClientGone);
+  }
+  if (g.error) return g.done(tl::unexpected<Error>(*g.error));
+  g.done(std::move(g.all));
+}
+
+// Sends what may go: no more at a time than there are slots, so that a call of 2,000 texts fills the engine but not the
+// queue of the others.
+void advance(const std::shared_ptr<Gathering>& g) {
+  for (;;) {
+    size_t index = 0;
+    {
+      std::unique_lock lock(g->mutex);
+      const bool all_sent = g->next == g->inputs.size() || g->error || g->gone;
+      if (all_sent && g->under_way == 0 && !std::exchange(g->finished, true)) {
+        const bool gone = g->gone;
+        lock.unlock();
+        return finish(*g, gone);
+      }
+      if (all_sent || g->under_way == g->most_under_way) return;
+      index = g->next++;
+      ++g->under_way;
+    }
+    ServiceRequest request = g->rank;
+    request.embed = true;
+    request.prompt = std::move(g->inputs[index]);
+    g->model->embedder->submit(
+        std::move(request), [g, index](Result<Generation> result) { take(g, index, std::move(result)); },
+        [g](RequestId id) { started(*g, id); });
+  }
 }
 
 }  // namespace
@@ -56,20 +109,26 @@ void embed(const std::shared_ptr<Call>& call, const std::shared_ptr<Model>& mode
            std::vector<std::vector<int32_t>> inputs, std::function<void(Result<Embeddings>)> done) {
   if (inputs.empty()) return done(fail(ErrorCode::kInvalidArgument, "there is no text to embed"));
   call->record.model = model->name;
-  ServiceRequest rank;
-  if (auto ok = set_rank(*call, rank); !ok) return done(tl::unexpected<Error>(ok.error()));
   auto g = std::make_shared<Gathering>();
+  if (auto ok = set_rank(*call, g->rank); !ok) return done(tl::unexpected<Error>(ok.error()));
   g->call = call;
   g->model = model;
   g->done = std::move(done);
-  g->left = inputs.size();
+  g->most_under_way = std::max<size_t>(1, model->service->state().slots);
   g->all.vectors.resize(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    ServiceRequest request = rank;
-    request.embed = true;
-    request.prompt = std::move(inputs[i]);
-    model->embedder->submit(std::move(request), [g, i](Result<Generation> result) { take(g, i, std::move(result)); });
-  }
+  g->inputs = std::move(inputs);
+  call->exchange->on_gone([weak = std::weak_ptr(g)] {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    std::vector<RequestId> ids;
+    {
+      const std::lock_guard lock(alive->mutex);
+      alive->gone = true;
+      ids.swap(alive->ids);
+    }
+    for (const RequestId id : ids) alive->model->service->cancel(id);
+  });
+  advance(g);
 }
 
 }  // namespace quern::server

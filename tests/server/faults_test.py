@@ -3,7 +3,6 @@ back."""
 
 import contextlib
 import json
-import os
 import resource
 import shutil
 import signal
@@ -12,8 +11,7 @@ import threading
 import time
 import unittest
 
-from wire import (Closed, Wire, WireCase, body_of, check_clean, complete, models_of, request, running, slow, text_of,
-                  waiting)
+from wire import Closed, Wire, WireCase, body_of, check_clean, complete, request, running, slow, text_of, waiting
 
 from live import FOLDER, START_S, Live, tiny
 
@@ -39,7 +37,7 @@ class Bodies(WireCase):
 
     def test_malformed_json(self):
         for body in (b"", b"{", b"[1,", b'{"prompt": "a",}', b"{'a': 1}", b"nul", b"{} {}", b"\x00", b'{"a": NaN}', b"\xef\xbb"):
-            for path in (ROUTE, "/v1/chat/completions", "/tokenize"):
+            for path in (ROUTE, "/v1/chat/completions", "/api/chat", "/tokenize"):
                 self.refused(self.ask(path, body), 400, "JSON")
         for body in (b"[]", b"1", b'"text"', b"null"):
             self.refused(self.ask(ROUTE, body), 400)
@@ -88,16 +86,17 @@ class Bodies(WireCase):
         self.assertNotIn("set-cookie", answer.headers)
 
     def pour(self, head, piece, n):
-        """Sends a head and then n pieces, until the server has had enough; the answer and how many went."""
+        """Sends a head and then n pieces, until the server has had enough; its answer and how many went."""
         wire = self.wire()
         wire.send(head)
-        sent = 0
+        sent, rest = 0, b""
         wire.socket.setblocking(False)
         with contextlib.suppress(ConnectionError):
             while sent < n:
+                rest = rest or piece
                 try:
-                    wire.socket.send(piece)
-                    sent += 1
+                    rest = rest[wire.socket.send(rest):]
+                    sent += not rest
                 except BlockingIOError:
                     time.sleep(0.001)
                 with contextlib.suppress(BlockingIOError):
@@ -264,6 +263,14 @@ class Deaths(WireCase):
 
         self.dies(reach)
 
+    def test_in_a_stream_of_lines(self):
+        def reach(wire):
+            wire.ask("/api/generate", {"model": "default", "prompt": "0123", "options": {"num_predict": -1, "temperature": 0}})
+            self.assertEqual(wire.head()[0], 200)
+            self.assertTrue(next(wire.chunks()))
+
+        self.dies(reach)
+
     def test_with_several_samples(self):
         def reach(wire):
             events = wire.stream(ROUTE, body_of(n=2, **ENDLESS))
@@ -413,8 +420,8 @@ class Signals(unittest.TestCase):
         return all_events
 
     def test_a_drain_lets_streams_end(self):
-        with Live([slow()], drain_timeout=60, n_parallel=8) as live, contextlib.ExitStack() as stack:
-            streams = self.streams(live, stack, 8, max_tokens=400)
+        with Live([slow()], drain_timeout=60, n_parallel=4, n_threads=1) as live, contextlib.ExitStack() as stack:
+            streams = self.streams(live, stack, 4, max_tokens=2000)
             queued = stack.enter_context(Wire(live))
             queued.ask(ROUTE, body_of(max_tokens=5))
             live.wait(lambda: waiting(live) == 1, START_S, "it does not wait")
@@ -427,7 +434,7 @@ class Signals(unittest.TestCase):
                     self.assertEqual(late.answer().status, 503)
             for first, events in streams:
                 text, reason = joined([first, *events])
-                self.assertEqual((len(text), reason), (400, "length"))
+                self.assertEqual((len(text), reason), (2000, "length"))
             self.assertEqual(len(queued.answer().json()["choices"][0]["text"]), 5)
             self.assertEqual(live.process.wait(START_S), 0)
 

@@ -235,6 +235,24 @@ class Queues(unittest.TestCase):
                 self.assertEqual([wire.answer().status for wire in wires], [200] * 16)
             check_clean(live)
 
+    def test_more_texts_than_may_wait(self):
+        with Live([tiny()], n_parallel=4, max_waiting=8) as live:
+            for path, name in (("/v1/embeddings", "data"), ("/api/embed", "embeddings")):
+                answer = live.json(path, {"model": "default", "input": [f"text {i}" for i in range(1000)]})
+                self.assertEqual(len(answer[name]), 1000)
+                one = live.json(path, {"model": "default", "input": "text 777"})
+                self.assertEqual(answer[name][777] if name != "data" else answer[name][777]["embedding"],
+                                 one[name][0] if name != "data" else one[name][0]["embedding"])
+            check_clean(live)
+        with Live([slow()], n_parallel=4, n_threads=1) as live:  # and a client that does not wait for them
+            done = lambda: live.metric("quern_computed_tokens_total", phase="prompt")
+            with Wire(live) as wire:
+                wire.ask("/v1/embeddings", {"input": [text_of(8000, i) for i in range(200)]})
+                live.wait(lambda: running(live) == 4, START_S, "they do not run")
+                wire.reset()
+            check_clean(live)
+            self.assertLess(done(), 200 * 8000 / 2)
+
     def test_deadlines(self):
         with Live([slow()], n_parallel=1, max_deadline="1h") as live, contextlib.ExitStack() as stack:
             late = {"x-quern-deadline": "0.1"}
