@@ -138,7 +138,8 @@ if(QUERN_TESTS)
 endif()
 # What `make tsan` builds: the programs whose tests have threads.
 add_custom_target(thread_tests)
-foreach(target os_test kv_test engine_test engine_whole_test server_test quern_cli write_tiny_model)
+foreach(target os_test kv_test engine_test engine_whole_test server_test quern_cli write_tiny_model
+        write_synthetic_model)
   if(TARGET ${target})
     add_dependencies(thread_tests ${target})
   endif()

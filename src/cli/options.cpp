@@ -140,7 +140,8 @@ Binding bind(CLI::App& app, const Field& field) {
   CLI::Option* option = app.add_option(name, CLI::callback_t([](const CLI::results_t&) { return true; }));
   const bool list = std::visit([](auto* to) { return IsVector<std::remove_pointer_t<decltype(to)>>::value; }, field.to);
   if (is_positional(field) && list) {
-    option->expected(1, 1 << 20)->allow_extra_args();  // of those given; none at all is judged below
+    // Of those given; none at all is judged below. Without extra arguments CLI11 takes only the first.
+    option->expected(1, 1 << 20)->allow_extra_args();
   } else {
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);  // repetition is judged by assign()
   }

@@ -84,7 +84,9 @@ class Service::Impl {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return fail(ErrorCode::kCancelled, "the service is stopping");
-      if (const size_t waiting = state_.waiting + inbox_.added.size(); waiting >= max_waiting) {
+      // What came since the last step does not wait as long as there are free slots.
+      const size_t free = state_.waiting == 0 && state_.running < state_.slots ? state_.slots - state_.running : 0;
+      if (const size_t waiting = state_.waiting + inbox_.added.size(); waiting >= max_waiting + free) {
         return fail_f(ErrorCode::kBusy, "{} requests wait already, at most {} may", waiting, max_waiting);
       }
       id = job->id = next_id_++;

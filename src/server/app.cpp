@@ -69,7 +69,12 @@ Result<std::unique_ptr<App>> App::start(ServerConfig config) {
             http::Server::start(http_options(app->config),
                                 {.http = [self](std::shared_ptr<http::Exchange> e) { self->handle(std::move(e)); },
                                  .websocket = [self](auto socket) { self->handle_websocket(std::move(socket)); },
-                                 .head = [self](const http::Request& r) { return self->check_head(r); },
+                                 .head =
+                                     [self](const http::Request& r) {
+                                       auto refusal = self->check_head(r);
+                                       if (refusal) self->add_cors(r, refusal->headers);  // a page may read why
+                                       return refusal;
+                                     },
                                  .error = {}}));
   return app;
 }

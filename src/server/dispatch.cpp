@@ -1,6 +1,7 @@
 // From a request on the network to a route's handler: path, method, key, rate, body.
 #include <algorithm>
 #include <exception>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "server/app.h"

@@ -22,10 +22,7 @@ class CallSink final : public RequestSink, public std::enable_shared_from_this<C
   // The id is known only after submitting, when tokens may already come.
   void set_id(RequestId id) { id_.store(id, std::memory_order_release); }
 
-  void cancel() {
-    gone_.store(true, std::memory_order_relaxed);
-    if (const RequestId id = id_.load(std::memory_order_acquire)) model_->service->cancel(id);
-  }
+  void client_gone() { gone_.store(true, std::memory_order_relaxed); }
 
   bool on_token(const TokenEvent& event) override {
     if (gone_.load(std::memory_order_relaxed)) return false;
@@ -137,8 +134,13 @@ Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr
     return tl::unexpected<Error>(id.error());
   }
   sink->set_id(*id);
-  call->exchange->on_gone([weak = std::weak_ptr(sink)] {
-    if (const auto alive = weak.lock()) alive->cancel();
+  // With a pointer of its own to the model: on_end() may drop the sink's at this very moment.
+  call->exchange->on_gone([weak = std::weak_ptr(sink), model = std::weak_ptr(model), id = *id] {
+    const auto alive = weak.lock();
+    const auto m = model.lock();
+    if (!alive || !m) return;
+    alive->client_gone();
+    m->service->cancel(id);
   });
   return {};
 }

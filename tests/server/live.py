@@ -3,8 +3,8 @@
     with Live(models=[tiny()], n_parallel=4) as live:
         client = openai.OpenAI(base_url=live.url + "/v1", api_key="none")
 
-Leaving the block asks the server to end (SIGTERM) and fails unless it drained, exited with 0, gave back every slot, and
-no sanitizer complained. Its log is shown when the block fails. The programs are named by the caller's command line:
+Leaving the block asks the server to end (SIGTERM), if it has not, and fails unless it drained, exited with 0, gave back
+every slot, and no sanitizer complained. Its log is shown when the block fails. The programs are named by the caller's command line:
 script.py QUERN WRITE_TINY_MODEL [unittest's own]; importing this module takes them off.
 """
 
@@ -49,9 +49,9 @@ def environment(cache, **extra):
 
 class Live:
     """One server. `flags` are options of `quern serve`: n_parallel=4 is --n-parallel=4, ollama_api=True a bare flag.
-    `config` is the text of a quern.yaml, `env` more of its environment."""
+    `config` is the text of a quern.yaml, `env` more of its environment, `popen` goes to subprocess.Popen."""
 
-    def __init__(self, models, config=None, env=None, **flags):
+    def __init__(self, models, config=None, env=None, popen=None, **flags):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
         self.cache = self.folder / "cache"
         self.cache.mkdir()
@@ -62,11 +62,13 @@ class Live:
         for name, value in flags.items():
             self.command.append("--" + name.replace("_", "-") + ("" if value is True else f"={value}"))
         self.env = environment(self.cache, **(env or {}))
+        self.popen = popen or {}
         self.log_path = self.folder / "log.txt"
 
     def __enter__(self):
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
+                                            **self.popen)
         try:
             self.url = self.wait(self.listening, START_S, "it does not listen")
             self.wait(lambda: self.status("/ready") == 200, START_S, "/ready does not become 200")
@@ -81,7 +83,8 @@ class Live:
             self.kill()
             return
         try:
-            self.wait(lambda: self.slots_used() == 0, DRAIN_S, "a slot is still in use")
+            if self.process.poll() is None:
+                self.wait(lambda: self.slots_used() == 0, DRAIN_S, "a slot is still in use")
             code = self.stop()
         finally:
             self.kill()

@@ -82,6 +82,7 @@ class Signals {
     for (const int s : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, s);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);  // threads that start from here on inherit it
     std::signal(SIGPIPE, SIG_IGN);               // a closed log is no reason to end
+    std::signal(SIGXFSZ, SIG_IGN);               // nor is a limit on files: the write fails, as on a full disk
   }
   // 0 when none came within the time.
   [[nodiscard]] int wait(double seconds) const {
