@@ -28,6 +28,7 @@ class ReplayLog {
   void deliver(uint64_t seq);
   // From here on an event is kept until it is acknowledged, and full() counts from there.
   void wait_for_acknowledgements(bool wait) { acknowledged_only_ = wait; }
+  [[nodiscard]] bool waits_for_acknowledgements() const { return acknowledged_only_; }
   // A client has all up to `seq`, of those that were delivered: they go.
   void acknowledge(uint64_t seq);
 

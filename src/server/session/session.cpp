@@ -121,6 +121,7 @@ StreamResult<uint64_t> Session::attach(std::shared_ptr<Follower> follower, uint6
   next_ = after + 1;
   waits_drained_ = false;
   const uint64_t again = log_.delivered() > after ? log_.delivered() - after : 0;
+  if (log_.waits_for_acknowledgements()) log_.acknowledge(after);  // that it has these is what `after` says
   follower_->attached({.after = after, .last = log_.last(), .running = running_});
   pump(gone);
   return again;

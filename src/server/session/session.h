@@ -90,7 +90,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool cancel();
 
   // Clients. The follower gets the events after `after`, at once as far as they are there. replay_lost where some of
-  // them are gone. Returns how many it gets that were delivered before.
+  // them are gone. Returns how many it gets that were delivered before. Acknowledges `after` where that is waited for.
   StreamResult<uint64_t> attach(std::shared_ptr<Follower> follower, uint64_t after);
   void detach(const Follower* follower);
   // invalid_value where the client cannot have got it.

@@ -173,6 +173,19 @@ TEST_F(SessionTest, PausesAheadOfTheWindowAndGoesOnWhenSomebodyComes) {
   EXPECT_EQ(s->attach(std::make_shared<FakeFollower>(), 6).error().code, "invalid_value");
 }
 
+TEST_F(SessionTest, ComingBackAcknowledges) {
+  const auto s = make();
+  s->wait_for_acknowledgements(true);
+  const uint64_t n = begin(*s);
+  const auto follower = std::make_shared<FakeFollower>();
+  ASSERT_TRUE(s->attach(follower, 0));
+  for (int i = 0; i < 4; ++i) s->append(n, "token", "");
+  EXPECT_TRUE(turn->paused);
+  s->detach(follower.get());
+  ASSERT_TRUE(s->attach(std::make_shared<FakeFollower>(), 4));
+  EXPECT_FALSE(turn->paused);  // else both would wait for each other
+}
+
 TEST_F(SessionTest, ASlowConnectionPausesTheTurn) {
   const auto s = make({.events = 1000, .bytes = 1 << 20});
   const uint64_t n = begin(*s);
@@ -280,7 +293,9 @@ void random_clients(unsigned seed, bool acks) {
         ASSERT_EQ(json["seq"], seq);
         if (json["type"] == "token") got += json["text"].get<std::string>();
       }
-      if (last > 0 && (acks || below(8) == 0)) ASSERT_FALSE(session->acknowledge(last));
+      if (last > 0 && (acks || below(8) == 0)) {
+        ASSERT_FALSE(session->acknowledge(last));
+      }
     } else if (what == 8 && follower && below(3) == 0) {
       if (below(2) == 0) session->detach(follower.get());  // else the server does not know yet
       follower.reset();
