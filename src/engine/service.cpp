@@ -149,6 +149,7 @@ class Service::Impl {
       const std::lock_guard lock(mutex_);
       left = std::exchange(inbox_, {});
     }
+    // Without the lock: a sink may call the service's members.
     for (auto& job : left.added) job->sink->on_end(tl::unexpected<Error>(over));
   }
 

@@ -16,6 +16,7 @@ namespace {
 
 // Templates and tokenizing: one thread can prepare some hundred prompts a second; two let a long one not stop the rest.
 constexpr unsigned kWorkThreads = 2;
+constexpr size_t kMaxMessageBytes = size_t{4} << 20;  // of a WebSocket
 constexpr const char* kDegradedKv = "the folder of kept prefixes cannot be used: ";
 
 http::ServerOptions http_options(const ServerConfig& c) {
@@ -29,7 +30,17 @@ http::ServerOptions http_options(const ServerConfig& c) {
           .idle_timeout_s = c.idle_timeout.seconds,
           .write_timeout_s = c.write_timeout.seconds,
           .tls_certificate = c.tls_certificate,
-          .tls_key = c.tls_key};
+          .tls_key = c.tls_key,
+          .websocket_protocols = {"quern.v1"},
+          .max_message_bytes = kMaxMessageBytes};
+}
+
+SessionLimits session_limits(const ServerConfig& c) {
+  return {.ttl_s = c.session_ttl.seconds,
+          .replay = {.events = c.replay_window},
+          .per_tenant = c.max_sessions_per_key,
+          .in_all = c.max_sessions,
+          .bytes = c.session_memory.bytes};
 }
 
 }  // namespace
@@ -39,6 +50,7 @@ App::App(ServerConfig c, std::unique_ptr<ApiKeys> k)
       keys(std::move(k)),
       limits(config.requests_per_minute, config.tokens_per_minute),
       log(config.log, config.log_prompts, file_writer(stderr)),
+      sessions(session_limits(config), now_s),
       models(config, metrics),
       work(kWorkThreads) {}
 
@@ -56,7 +68,7 @@ Result<std::unique_ptr<App>> App::start(ServerConfig config) {
   QUERN_TRY(app->http_,
             http::Server::start(http_options(app->config),
                                 {.http = [self](std::shared_ptr<http::Exchange> e) { self->handle(std::move(e)); },
-                                 .websocket = {},
+                                 .websocket = [self](auto socket) { self->handle_websocket(std::move(socket)); },
                                  .head =
                                      [self](const http::Request& r) {
                                        auto refusal = self->check_head(r);
@@ -74,6 +86,7 @@ Status App::reload() {
 
 void App::drain() {
   draining_ = true;
+  sessions.drain();
   pulls.stop();
 }
 
@@ -139,6 +152,8 @@ std::string App::render_metrics() {
   for (const auto& model : models.loaded()) model->metrics->set_state(model->service->state());
   const http::ServerStats s = http_->stats();
   metrics.set_connections(s.connections);
+  const SessionStore::Figures streams = sessions.figures();
+  metrics.set_sessions(streams.open, streams.without_client, streams.bytes);
   metrics.set_requests_in_flight(s.exchanges);
   const uint64_t limit = config.memory_limit.kind == ByteLimit::Kind::kBytes ? config.memory_limit.bytes : 0;
   metrics.set_memory(read_memory().resident.value_or(0), limit);

@@ -18,6 +18,7 @@
 #include "server/models.h"
 #include "server/pulls.h"
 #include "server/route.h"
+#include "server/session/session_store.h"
 #include "server/work_pool.h"
 
 namespace quern::server {
@@ -52,11 +53,13 @@ class App {
   RateLimiter limits;
   Metrics metrics;
   RequestLog log;
+  SessionStore sessions;
   ModelStore models;
   ModelInfos infos;
   Pulls pulls;
   WorkPool work;
 
+  [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] Health health(std::string& reason) const;
   void add_cors(const http::Request& request, http::Headers& headers) const;
   // How long a client that was refused for load had better wait.

@@ -9,6 +9,10 @@ namespace quern::server {
 
 namespace {
 
+constexpr size_t kMaxJsonDepth = 64;
+// Of all objects together: Json keeps members in a list, which is searched for each one that comes.
+constexpr uint64_t kMaxJsonComparisons = uint64_t{1} << 27;
+
 std::string in_words(const MemberLimits& limits, const char* type) {
   const bool low = std::isfinite(limits.min), high = std::isfinite(limits.max);
   if (low && high) return fmt::format("{} from {} to {}", type, limits.min, limits.max);
@@ -50,7 +54,65 @@ void allow_null(Json& schema) {
   if (std::find(types.begin(), types.end(), "null") == types.end()) types.push_back("null");
 }
 
+// Goes over a document before anything is built from it. What would cost much later is refused: a deep one becomes deep
+// recursion, and an object of n members n * n / 2 comparisons. (A callback of Json::parse cannot do this: with one,
+// each end of an object searches all that comes before it in the array around.)
+class JsonGuard final : public nlohmann::json_sax<Json> {
+ public:
+  explicit JsonGuard(std::string_view what) : what_(what) {}
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return open(); }
+  bool start_array(size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t&) override {
+    comparisons_ += members_.back()++;
+    return comparisons_ <= kMaxJsonComparisons || refuse(fmt::format("the objects of {} have too many members", what_));
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
+    return refuse(fmt::format("{} is not valid JSON: {}", what_, error.what()));
+  }
+
+ private:
+  bool open() {
+    members_.push_back(0);
+    return members_.size() <= kMaxJsonDepth ||
+           refuse(fmt::format("{} is nested deeper than {} levels", what_, kMaxJsonDepth));
+  }
+  bool close() {
+    members_.pop_back();
+    return true;
+  }
+  bool refuse(std::string why) {
+    problem_ = std::move(why);
+    return false;
+  }
+
+  std::string_view what_;
+  std::vector<uint64_t> members_;  // so far, of what is open
+  uint64_t comparisons_ = 0;
+  std::string problem_;
+};
+
 }  // namespace
+
+Result<Json> parse_json(std::string_view text, std::string_view what) {
+  try {
+    JsonGuard guard(what);
+    if (!Json::sax_parse(text, &guard)) return fail(ErrorCode::kInvalidArgument, guard.problem());
+    return Json::parse(text);
+  } catch (const std::exception& error) {  // memory
+    return fail_f(ErrorCode::kInvalidArgument, "{} cannot be read: {}", what, error.what());
+  }
+}
 
 void BodyReader::problem(std::string_view name, std::string message) {
   if (!error_) error_ = BodyError{std::string(name), std::move(message)};

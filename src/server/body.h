@@ -26,6 +26,9 @@ namespace quern::server {
 
 using Json = nlohmann::ordered_json;
 
+// `what` names the text in the error: kInvalidArgument for what is no JSON, or is nested too deep to be walked over.
+Result<Json> parse_json(std::string_view text, std::string_view what);
+
 struct MemberLimits {
   bool required = false;
   double min = -std::numeric_limits<double>::infinity();  // inclusive, of numbers

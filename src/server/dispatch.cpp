@@ -6,14 +6,11 @@
 #include "base/clock.h"
 #include "server/app.h"
 #include "server/call.h"
+#include "server/session/stream_socket.h"
 
 namespace quern::server {
 
 namespace {
-
-constexpr size_t kMaxJsonDepth = 64;
-// Of all objects together: Json keeps members in a list, which is searched for each one that comes.
-constexpr uint64_t kMaxJsonComparisons = uint64_t{1} << 27;
 
 struct Found {
   const Route* route = nullptr;
@@ -49,60 +46,26 @@ http::Response error_response(std::string_view path, int status, std::string_vie
   return {.status = status, .headers = {}, .body = dump(error_body(style, type, message, {}, code))};
 }
 
-// Goes over a document before anything is built from it. What would cost much later is refused: a deep one becomes deep
-// recursion, and an object of n members n * n / 2 comparisons. (A callback of Json::parse cannot do this: with one,
-// each end of an object searches all that comes before it in the array around.)
-class JsonGuard final : public nlohmann::json_sax<Json> {
- public:
-  [[nodiscard]] const std::string& problem() const { return problem_; }
+bool same_host(std::string_view origin, std::string_view host) {
+  const size_t at = origin.find("://");
+  return at != std::string_view::npos && origin.substr(at + 3) == host;
+}
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(size_t) override { return open(); }
-  bool start_array(size_t) override { return open(); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-  bool key(string_t&) override {
-    comparisons_ += members_.back()++;
-    return comparisons_ <= kMaxJsonComparisons || refuse("the body's objects have too many members");
+// Browsers let any page open a WebSocket to here, without asking first: so the page's origin is checked.
+std::optional<http::Response> check_upgrade(const ServerConfig& config, const http::Request& request) {
+  if (request.path != "/v1/stream") {
+    return error_response(request.path, 404, "invalid_request_error", "there is no WebSocket here; /v1/stream has one",
+                          "not_found");
   }
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& error) override {
-    return refuse(fmt::format("the body is not valid JSON: {}", error.what()));
-  }
-
- private:
-  bool open() {
-    members_.push_back(0);
-    return members_.size() <= kMaxJsonDepth ||
-           refuse(fmt::format("the body is nested deeper than {} levels", kMaxJsonDepth));
-  }
-  bool close() {
-    members_.pop_back();
-    return true;
-  }
-  bool refuse(std::string why) {
-    problem_ = std::move(why);
-    return false;
-  }
-
-  std::vector<uint64_t> members_;  // so far, of what is open
-  uint64_t comparisons_ = 0;
-  std::string problem_;
-};
-
-Result<Json> parse_body(const std::string& text) {
-  try {
-    JsonGuard guard;
-    if (!Json::sax_parse(text, &guard)) return fail(ErrorCode::kInvalidArgument, guard.problem());
-    return Json::parse(text);
-  } catch (const std::exception& error) {  // memory
-    return fail_f(ErrorCode::kInvalidArgument, "the body cannot be read: {}", error.what());
-  }
+  const std::string_view origin = request.header("origin");
+  if (origin.empty() || same_host(origin, request.header("host"))) return std::nullopt;
+  const auto& known = config.cors_origins;
+  const bool allowed = std::find(known.begin(), known.end(), origin) != known.end() ||
+                       std::find(known.begin(), known.end(), "*") != known.end();
+  if (allowed) return std::nullopt;
+  return error_response(request.path, 403, "permission_error",
+                        fmt::format("pages of {} may not connect; cors_origins says who may", origin),
+                        "origin_not_allowed");
 }
 
 }  // namespace
@@ -130,6 +93,9 @@ bool match_path(std::string_view pattern, std::string_view path,
 }
 
 std::optional<http::Response> App::check_head(const http::Request& request) {
+  if (http::asks_for_websocket(request)) {
+    if (auto refused = check_upgrade(config, request)) return refused;
+  }
   const Found found = find_route(config, request);
   if (found.route == nullptr) {
     if (request.method == "OPTIONS" && !request.header("origin").empty()) return std::nullopt;  // preflight
@@ -195,7 +161,7 @@ void App::run(const std::shared_ptr<Call>& call) {
   try {
     if (call->route.body != nullptr) {
       const std::string text = std::move(call->exchange->mutable_request().body);
-      Result<Json> body = parse_body(text);
+      Result<Json> body = parse_json(text, "the body");
       if (!body) return call->fail(400, "invalid_request_error", body.error().message, {}, "invalid_json");
       call->body = std::move(*body);
     }
@@ -203,6 +169,13 @@ void App::run(const std::shared_ptr<Call>& call) {
   } catch (const std::exception& error) {  // ours are Results: memory, or a defect
     call->fail({ErrorCode::kIo, fmt::format("internal error: {}", error.what())});
   }
+}
+
+void App::handle_websocket(std::shared_ptr<http::WebSocket> socket) {
+  const http::Request& request = socket->request();
+  auto who = keys->authenticate(request.header("authorization"), request.header("x-api-key"));
+  if (!who) return socket->close(1008, who.error().message);  // the keys changed since the head
+  StreamSocket::start(*this, std::move(socket), std::move(*who));
 }
 
 }  // namespace quern::server

@@ -34,20 +34,7 @@ class CallSink final : public RequestSink, public std::enable_shared_from_this<C
 
   void on_end(Result<Generation> result) override {
     RequestRecord& record = call_->record;
-    if (result) {
-      const GenerateStats& s = result->stats;
-      record.prompt_tokens = record.prompt_tokens.value_or(0) + s.prompt_tokens;
-      record.cached_tokens = record.cached_tokens.value_or(0) + s.cached_tokens;
-      record.generated_tokens = record.generated_tokens.value_or(0) + s.generated_tokens;
-      record.queue_s = s.queue_seconds;
-      if (!embed_) {
-        record.first_token_s = s.first_token_seconds;
-        record.finish_reason = std::string(stop_reason_name(result->completions[0].reason));
-      }
-      call_->app.limits.charge(*call_->principal, s.prompt_tokens - s.cached_tokens + s.generated_tokens, now_s());
-    } else if (result.error().code == ErrorCode::kTimeout) {
-      call_->app.metrics.cancelled(CancelCause::kDeadline);
-    }
+    record_end(call_->app, *call_->principal, record, result, embed_);
     if (gone_.load(std::memory_order_relaxed)) {
       record.finish_reason = "client_gone";
       call_->app.metrics.cancelled(CancelCause::kClientGone);
@@ -98,18 +85,41 @@ Result<std::optional<double>> header_number(const http::Request& request, std::s
 }  // namespace
 
 Status set_rank(const Call& call, ServiceRequest& request) {
-  request.tenant = call.principal->tenant;
-  request.priority = call.principal->priority;
   const http::Request& http = call.exchange->request();
-  QUERN_TRY(const auto priority, header_number(http, "x-quern-priority", kHighestPriority));
+  RankWish wish;
+  QUERN_TRY(wish.priority, header_number(http, "x-quern-priority", kHighestPriority));
+  QUERN_TRY(wish.deadline_s, header_number(http, "x-quern-deadline", 1e6));
+  set_rank(call.app.config, *call.principal, wish, request);
+  return {};
+}
+
+void set_rank(const ServerConfig& config, const Principal& principal, const RankWish& wish, ServiceRequest& request) {
+  request.tenant = principal.tenant;
+  request.priority = principal.priority;
   // A client may step back, not ahead of what its key allows.
-  if (priority) request.priority = std::min(request.priority, static_cast<int>(*priority));
-  QUERN_TRY(const auto deadline, header_number(http, "x-quern-deadline", 1e6));
-  if (deadline) request.deadline_s = *deadline;
-  if (const double most = call.app.config.max_deadline.seconds; most > 0) {
+  if (wish.priority) request.priority = std::min(request.priority, static_cast<int>(*wish.priority));
+  if (wish.deadline_s) request.deadline_s = *wish.deadline_s;
+  if (const double most = config.max_deadline.seconds; most > 0) {
     request.deadline_s = request.deadline_s > 0 ? std::min(request.deadline_s, most) : most;
   }
-  return {};
+}
+
+void record_end(App& app, const Principal& principal, RequestRecord& record, const Result<Generation>& result,
+                bool embed) {
+  if (!result) {
+    if (result.error().code == ErrorCode::kTimeout) app.metrics.cancelled(CancelCause::kDeadline);
+    return;
+  }
+  const GenerateStats& s = result->stats;
+  record.prompt_tokens = record.prompt_tokens.value_or(0) + s.prompt_tokens;
+  record.cached_tokens = record.cached_tokens.value_or(0) + s.cached_tokens;
+  record.generated_tokens = record.generated_tokens.value_or(0) + s.generated_tokens;
+  record.queue_s = s.queue_seconds;
+  if (!embed) {
+    record.first_token_s = s.first_token_seconds;
+    record.finish_reason = std::string(stop_reason_name(result->completions[0].reason));
+  }
+  app.limits.charge(principal, s.prompt_tokens - s.cached_tokens + s.generated_tokens, now_s());
 }
 
 Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr<Model>& model, ServiceRequest request,
@@ -135,10 +145,10 @@ Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr
   return {};
 }
 
-Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t> ids, size_t n_ctx) {
+Result<PromptFit> fit_prompt(const Model& model, std::vector<int32_t> ids, size_t n_ctx) {
   const size_t most = model.engine().info().n_ctx;
   const size_t room = n_ctx == 0 ? most : std::min(n_ctx, most);
-  if (ids.size() <= room) return PromptFit{std::move(ids), 0};
+  if (ids.size() <= room) return PromptFit{std::move(ids), 0, ""};
   const PromptPolicy policy = model.settings.prompt_policy;
   if (policy == PromptPolicy::kError) {
     return fail_f(ErrorCode::kTooLong,
@@ -151,14 +161,20 @@ Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t
   const bool middle = policy == PromptPolicy::kTruncateMiddle;
   // The beginning that stays: half, or the token that begins every text of this model.
   const size_t head = middle ? keep / 2 : (!model.engine().bos_text().empty() ? 1 : 0);
-  PromptFit fit{.ids = {}, .removed = ids.size() - keep};
+  PromptFit fit{.ids = {}, .removed = ids.size() - keep, .policy = middle ? "truncate-middle" : "truncate-head"};
   const auto at = [&](size_t i) { return ids.begin() + static_cast<std::ptrdiff_t>(i); };
   fit.ids.assign(at(0), at(head));
   fit.ids.insert(fit.ids.end(), at(head + fit.removed), ids.end());
-  const char* name = middle ? "truncate-middle" : "truncate-head";
-  call.headers.emplace_back("x-quern-truncated", fmt::format("{}; removed={}", name, fit.removed));
-  call.record.truncation = fmt::format("{}: {} tokens", name, fit.removed);
-  model.metrics->truncated(name, fit.removed);
+  model.metrics->truncated(fit.policy, fit.removed);
+  return fit;
+}
+
+Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t> ids, size_t n_ctx) {
+  QUERN_TRY(PromptFit fit, fit_prompt(model, std::move(ids), n_ctx));
+  if (fit.removed > 0) {
+    call.headers.emplace_back("x-quern-truncated", fmt::format("{}; removed={}", fit.policy, fit.removed));
+    call.record.truncation = fmt::format("{}: {} tokens", fit.policy, fit.removed);
+  }
   return fit;
 }
 

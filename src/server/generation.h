@@ -28,12 +28,24 @@ Status start_generation(const std::shared_ptr<Call>& call, const std::shared_ptr
 
 // Tenant, priority and deadline of a call's request, as above.
 Status set_rank(const Call& call, ServiceRequest& request);
+// The same for a request without a call of its own, from what it asks for.
+struct RankWish {
+  std::optional<double> priority, deadline_s;
+};
+void set_rank(const ServerConfig& config, const Principal& principal, const RankWish& wish, ServiceRequest& request);
+
+// What a request that has ended leaves in its record, and takes from its key's rate of tokens.
+void record_end(App& app, const Principal& principal, RequestRecord& record, const Result<Generation>& result,
+                bool embed = false);
 
 // A prompt as it goes to the model, by the policy for prompts that are too long.
 struct PromptFit {
   std::vector<int32_t> ids;
-  size_t removed = 0;  // tokens that were cut out
+  size_t removed = 0;       // tokens that were cut out
+  const char* policy = "";  // by this policy
 };
+// Told in /metrics alone.
+Result<PromptFit> fit_prompt(const Model& model, std::vector<int32_t> ids, size_t n_ctx);
 // `n_ctx`: positions that this request may use, 0 the model's. kTooLong with needed and available tokens where the
 // policy is to refuse. What was cut is told in the header x-quern-truncated ("middle 1200"), the log and /metrics.
 Result<PromptFit> fit_prompt(Call& call, const Model& model, std::vector<int32_t> ids, size_t n_ctx);

@@ -1,5 +1,7 @@
 #include "server/model_infos.h"
 
+#include <cmath>
+
 #include "engine/model_summary.h"
 #include "hub/cache.h"
 #include "hub/sha256.h"

@@ -5,11 +5,14 @@
 // download has left behind are computed on a thread of its own, one at a time, from the first time they are asked for.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "base/result.h"

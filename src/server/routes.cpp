@@ -30,6 +30,10 @@ Route openai_models_route();
 Route openai_responses_route();
 Route openapi_route();
 Route ready_route();
+Route stream_delete_route();
+Route stream_resume_route();
+Route stream_route();
+Route stream_socket_route();
 Route template_route();
 Route tokenize_route();
 
@@ -64,6 +68,10 @@ std::span<const Route> routes() {
       ollama_push_route(),
       ollama_blobs_route(),
       ollama_check_blob_route(),
+      stream_socket_route(),
+      stream_route(),
+      stream_resume_route(),
+      stream_delete_route(),
   };
   return kRoutes;
 }

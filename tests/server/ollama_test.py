@@ -75,6 +75,15 @@ class Texts(OllamaCase):
         second = self.generate("again", context=first.context)
         self.assertEqual(second.context[:len(first.context)], first.context)
         self.assertGreater(second.prompt_eval_count, self.generate("again").prompt_eval_count)
+        self.assertGreater(self.generate("again", context=first.context, system="be brief").prompt_eval_count,
+                           second.prompt_eval_count)
+        # As /api/chat would have it: the answer before it is closed as the template closes it.
+        asked = self.live.json("/apply-template", {"messages": HELLO})["prompt"]
+        context = self.live.json("/tokenize", {"content": asked + "yes"})["tokens"]
+        third = self.generate("again", context=context)
+        turns = [*HELLO, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "again"}]
+        self.assertEqual(self.live.json("/detokenize", {"tokens": third.context[:third.prompt_eval_count]})["content"],
+                         self.live.json("/apply-template", {"messages": turns})["prompt"])
 
     def test_streams(self):
         for whole, parts, text in ((self.generate(), self.generate(stream=True), lambda part: part.response),
@@ -169,6 +178,8 @@ class Embeddings(OllamaCase):
         self.assertAlmostEqual(sum(value * value for value in one.embeddings[0]), 1, places=5)
         self.assertGreater(both.prompt_eval_count, one.prompt_eval_count)
         self.assertGreater(one.total_duration, 0)
+        headers = self.live.request("/api/embed", {"model": "default", "input": "x", "options": {"temperature": 1, "num_ctx": 9}})[1]
+        self.assertEqual(headers["x-quern-ignored"], "options.temperature")
         short = self.client.embed("default", "one", dimensions=8).embeddings[0]
         self.assertEqual(len(short), 8)
         self.assertAlmostEqual(sum(value * value for value in short), 1, places=5)
@@ -202,6 +213,11 @@ class Loading(OllamaCase):
         self.assertEqual(self.live.request("/")[2], b"Ollama is running")
         self.assertEqual(self.live.request("/", method="HEAD")[0], 200)
         self.assertRegex(self.live.json("/api/version")["version"], r"^\d+\.\d+\.\d+")
+
+    def test_digests_that_no_download_left(self):
+        wanted = hashlib.sha256(tiny().read_bytes()).hexdigest()
+        self.assertIn(self.client.list().models[0].digest, (wanted, "0" * 64))
+        self.live.wait(lambda: self.client.list().models[0].digest == wanted, START_S, "the digest is not computed")
 
     def test_unknown_models(self):
         for call in (self.client.show, self.client.delete, lambda name: self.client.copy(name, "other"),

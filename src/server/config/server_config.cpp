@@ -82,7 +82,18 @@ void add_requests(ServerConfig& c, std::vector<ConfigField>& to) {
               "replay_window",
               &c.replay_window,
               "Events of a session that a client may still fetch after it broke off",
-              {.min = 1, .max = 1 << 20}}});
+              {.min = 1, .max = 1 << 20}},
+             {g, "max_sessions", &c.max_sessions, "Most streaming sessions", {.min = 1, .max = 1 << 20}},
+             {g,
+              "max_sessions_per_key",
+              &c.max_sessions_per_key,
+              "Most of them that one API key may have",
+              {.min = 1, .max = 1 << 20}},
+             {g,
+              "session_memory",
+              &c.session_memory,
+              "Memory for the events and conversations of all sessions",
+              {.min = 1 << 20}}});
 }
 
 void add_watching(ServerConfig& c, std::vector<ConfigField>& to) {

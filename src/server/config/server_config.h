@@ -76,6 +76,9 @@ struct ServerConfig {
   double embed_max_wait_ms = 5;
   Duration session_ttl{600};
   uint32_t replay_window = 4096;
+  uint32_t max_sessions = 1024;
+  uint32_t max_sessions_per_key = 64;
+  ByteLimit session_memory{ByteLimit::Kind::kBytes, uint64_t{256} << 20};
 
   LogFormat log = LogFormat::kJson;
   bool log_prompts = false;

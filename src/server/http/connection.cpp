@@ -21,12 +21,12 @@ std::span<char> read_buffer() {
   return buffer;
 }
 
+}  // namespace
+
 bool asks_for_websocket(const Request& request) {
   return request.method == "GET" && list_has(request.header("connection"), "upgrade") &&
          list_has(request.header("upgrade"), "websocket");
 }
-
-}  // namespace
 
 Connection::Connection(std::shared_ptr<Core> core, Socket socket, std::string remote)
     : core_(std::move(core)),

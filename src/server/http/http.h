@@ -46,6 +46,9 @@ struct Request {
   [[nodiscard]] std::optional<std::string> query_value(std::string_view name) const;
 };
 
+// An upgrade to WebSocket.
+bool asks_for_websocket(const Request& request);
+
 // Content-Length, Transfer-Encoding and Date are the server's own; a "connection: close" among the headers is heeded.
 // Line breaks within a header's value become spaces.
 struct Response {
@@ -100,6 +103,9 @@ class WebSocket {
   // at a time, on_closed exactly once and last (by this thread where the connection has ended already). Only text is
   // taken: a binary message closes with 1003, one over max_message_bytes with 1009.
   virtual void start(std::function<void(std::string text)> on_message, std::function<void()> on_closed) = 0;
+  // Calls f once, on an I/O thread, when the server drains; whoever sets it closes the connection then, when it has
+  // sent what it must. Without it the connection is closed at once. Before start().
+  virtual void on_drain(std::function<void()> f) = 0;
 };
 
 struct Handlers {
@@ -159,7 +165,7 @@ class Server {
   [[nodiscard]] ServerStats stats() const;
 
   // No new connections, and requests that come on open ones are answered 503. Connections end after their answer, idle
-  // ones at once, WebSockets with code 1001. Cannot be undone.
+  // ones at once, WebSockets with code 1001 (but see WebSocket::on_drain). Cannot be undone.
   void drain();
   // Waits until no exchange and no WebSocket is open; false when the time is up first.
   bool wait_drained(double seconds);

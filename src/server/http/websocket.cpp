@@ -37,7 +37,7 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   void accept();
 
   void drain() override {
-    post([](Session& s) { s.request_close(ws::close_code::going_away, "the server is shutting down"); });
+    post([](Session& s) { s.call_drain(); });
   }
   void cut() override {
     post([](Session& s) { s.finish(); });
@@ -58,6 +58,7 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   size_t backlog() const;
   void on_drained(size_t below, std::function<void()> f);
   void start(std::function<void(std::string)> on_message, std::function<void()> on_closed);
+  void on_drain(std::function<void()> f);
 
  private:
   struct Drained {
@@ -86,6 +87,7 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   void was_written(BeastError error, size_t bytes);
   void close_stream(const ws::close_reason& reason);
   void call_drained();
+  void call_drain();
   void client_gone();
   void finish();
 
@@ -107,7 +109,7 @@ class Session final : public Peer, public std::enable_shared_from_this<Session> 
   std::optional<ws::close_reason> close_wanted_;
   std::vector<Drained> on_drained_;
   std::function<void(std::string)> on_message_;
-  std::function<void()> on_closed_;
+  std::function<void()> on_closed_, on_drain_;
 };
 
 class SessionSocket final : public WebSocket {
@@ -123,6 +125,7 @@ class SessionSocket final : public WebSocket {
   void start(std::function<void(std::string)> on_message, std::function<void()> on_closed) override {
     session_->start(std::move(on_message), std::move(on_closed));
   }
+  void on_drain(std::function<void()> f) override { session_->on_drain(std::move(f)); }
 
  private:
   const std::shared_ptr<Session> session_;
@@ -234,6 +237,11 @@ void Session::start(std::function<void(std::string)> on_message, std::function<v
   if (on_closed) on_closed();
 }
 
+void Session::on_drain(std::function<void()> f) {
+  const std::lock_guard lock(mutex_);
+  if (!closed_) on_drain_ = std::move(f);
+}
+
 // --- the strand
 // --------------------------------------------------------------------------------------------------------
 
@@ -317,6 +325,16 @@ void Session::call_drained() {
   for (const auto& f : due) f();
 }
 
+void Session::call_drain() {
+  std::function<void()> f;
+  {
+    const std::lock_guard lock(mutex_);
+    f.swap(on_drain_);
+  }
+  if (f) return f();
+  request_close(ws::close_code::going_away, "the server is shutting down");
+}
+
 void Session::client_gone() {
   if (finished_) return;
   ++core_->client_gone;
@@ -329,7 +347,7 @@ void Session::finish() {
   stream_.next_layer().close();
   core_->registry.remove(place_);
   std::function<void(std::string)> on_message;
-  std::function<void()> on_closed;
+  std::function<void()> on_closed, on_drain;
   std::vector<Drained> on_drained;
   {
     const std::lock_guard lock(mutex_);
@@ -338,6 +356,7 @@ void Session::finish() {
     queue_.clear();
     on_message.swap(on_message_);
     on_closed.swap(on_closed_);
+    on_drain.swap(on_drain_);
     on_drained.swap(on_drained_);
   }
   try {

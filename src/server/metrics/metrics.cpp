@@ -307,6 +307,8 @@ class Metrics::Impl {
   Family<Gauge>& sessions_ = gauges(registry_, "quern_sessions", "Streaming sessions by state: attached, detached");
   Gauge& attached_ = sessions_.Add({{"state", "attached"}});
   Gauge& detached_ = sessions_.Add({{"state", "detached"}});
+  Gauge& session_bytes_ =
+      gauges(registry_, "quern_session_bytes", "Events and conversations of streaming sessions").Add({});
   Gauge& resident_ =
       gauges(registry_, "quern_resident_memory_bytes", "Memory of the process, mapped files included").Add({});
   Gauge& memory_limit_ =
@@ -349,7 +351,8 @@ void Metrics::set_connections(size_t open) {
 void Metrics::set_requests_in_flight(size_t requests) {
   impl_->in_flight_.Set(static_cast<double>(requests));
 }
-void Metrics::set_sessions(size_t open, size_t without_client) {
+void Metrics::set_sessions(size_t open, size_t without_client, size_t bytes) {
+  impl_->session_bytes_.Set(static_cast<double>(bytes));
   impl_->attached_.Set(static_cast<double>(open - std::min(open, without_client)));
   impl_->detached_.Set(static_cast<double>(without_client));
 }

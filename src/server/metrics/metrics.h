@@ -56,7 +56,7 @@ class Metrics {
 
   void set_connections(size_t open);
   void set_requests_in_flight(size_t requests);
-  void set_sessions(size_t open, size_t without_client);
+  void set_sessions(size_t open, size_t without_client, size_t bytes);
   // `limit` 0: none.
   void set_memory(uint64_t resident_bytes, uint64_t limit_bytes);
   void set_degraded(bool degraded);

@@ -135,7 +135,7 @@ TEST(Metrics, CountsWhatTheServerDoes) {
   metrics.replayed(7);
   metrics.set_connections(12);
   metrics.set_requests_in_flight(3);
-  metrics.set_sessions(5, 2);
+  metrics.set_sessions(5, 2, 4096);
   metrics.set_memory(1 << 20, 0);
   metrics.set_degraded(true);
   metrics.set_draining(true);
@@ -151,6 +151,7 @@ TEST(Metrics, CountsWhatTheServerDoes) {
   EXPECT_THAT(text, HasSubstr("quern_replayed_events_total 7\n"));
   EXPECT_THAT(text, HasSubstr("quern_http_connections 12\n"));
   EXPECT_THAT(text, HasSubstr("quern_sessions{state=\"attached\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("quern_session_bytes 4096\n"));
   EXPECT_THAT(text, HasSubstr("quern_resident_memory_bytes 1048576\n"));
   EXPECT_THAT(text, HasSubstr("quern_degraded 1\n"));
 }

@@ -105,14 +105,25 @@ void embed_texts(const std::shared_ptr<Call>& call, const EmbedTask& task, const
 
 // Reads options and keep_alive; false when something was wrong and has been answered.
 bool read_task(Call& call, const EmbedBase& body, EmbedTask& task) {
-  TextBody common;
-  common.model = body.model;
-  common.options_json = body.options_json;
-  common.keep_alive_json = body.keep_alive_json;
-  if (!common.read(call)) return false;
+  std::vector<std::string> ignored;
+  auto problem = read_options(body.options_json, task.options, ignored);
+  if (body.model.empty()) problem = {"model", "'model' is empty, expected the name of a model"};
+  if (problem) {
+    call.refuse(*problem);
+    return false;
+  }
+  ignored.clear();  // the others choose tokens, and no token is chosen here
+  for (const auto& [name, value] : body.options_json.items()) {
+    if (name != "num_ctx") ignored.push_back("options." + name);
+  }
+  call.tell_ignored(ignored);
+  const auto keep_alive = read_keep_alive(body.keep_alive_json);
+  if (!keep_alive) {
+    call.fail(keep_alive.error());
+    return false;
+  }
   task.model = body.model;
-  task.options = common.options;
-  task.keep_alive = common.keep_alive;
+  task.keep_alive = *keep_alive;
   task.start = now_s();
   return true;
 }

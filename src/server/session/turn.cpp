@@ -1,0 +1,323 @@
+#include "server/session/turn.h"
+
+#include "base/clock.h"
+#include "server/app.h"
+#include "server/generation.h"
+#include "server/openai/answer.h"
+#include "server/openai/json_text.h"
+#include "server/openai/logprobs.h"
+
+namespace quern::server {
+
+namespace {
+
+constexpr size_t kMaxConversationBytes = size_t{4} << 20;
+
+using Started = std::function<void(const std::optional<StreamError>&)>;
+
+struct Work {
+  App& app;
+  TurnClient client;
+  std::shared_ptr<Session> session;
+  uint64_t turn;
+  std::shared_ptr<const Conversation> before;
+  Conversation next;   // the conversation with what was asked
+  std::string prompt;  // of that, as text
+  Started started;
+  RequestRecord record;
+  double start = now_s();
+  std::string truncated;
+
+  // The session's turn is over before it began.
+  void refuse(StreamError error) {
+    session->end_turn(turn, {}, {}, nullptr);
+    record.error = error.message;
+    if (client.websocket) write_record(error.status);  // else the HTTP request's line says it
+    if (started) started(std::move(error));
+  }
+
+  void write_record(int status) {
+    record.status = status;
+    record.duration_s = now_s() - start;
+    if (client.websocket) app.metrics.request("/v1/stream", status, record.duration_s);
+    app.log.write(record);
+  }
+};
+
+// The way from a session to its request. Weak: a session does not keep a model.
+class ServiceTurn final : public TurnControl {
+ public:
+  ServiceTurn(const std::shared_ptr<Model>& model, RequestId id) : model_(model), id_(id) {}
+  void cancel() override {
+    if (const auto model = model_.lock()) model->service->cancel(id_);
+  }
+  void pause(bool paused) override {
+    if (const auto model = model_.lock()) model->service->pause(id_, paused);
+  }
+
+ private:
+  const std::weak_ptr<Model> model_;
+  const RequestId id_;
+};
+
+// The way from the engine to a session; called on the service's thread.
+class TurnSink final : public RequestSink {
+ public:
+  TurnSink(std::shared_ptr<Work> work, std::shared_ptr<Model> model)
+      : work_(std::move(work)), model_(std::move(model)) {}
+
+  bool on_token(const TokenEvent& event) override {
+    const StreamOptions& o = work_->next.options;
+    // Until a character is whole there is nothing to show.
+    if (event.text.empty() && !o.return_ids && !o.logprobs) return true;
+    members_.assign(R"(,"text":)");
+    append_json_string(members_, event.text);
+    if (o.return_ids && !event.end) members_.append(R"(,"id":)").append(std::to_string(event.id));
+    if (o.logprobs) {
+      members_.append(R"(,"logprobs":)");
+      append_chat_logprob(members_, model_->engine(), event.id, event.logprob, event.top,
+                          static_cast<size_t>(o.top_logprobs));
+    }
+    return work_->session->append(work_->turn, "token", members_);
+  }
+
+  void on_end(Result<Generation> result) override {
+    record_end(work_->app, *work_->client.principal, work_->record, result);
+    if (result) {
+      succeed(*result);
+    } else {
+      fail(result.error());
+    }
+    work_.reset();
+    model_.reset();
+  }
+
+ private:
+  void succeed(Generation& generation) {
+    Completion& answer = generation.completions[0];
+    const bool cancelled = answer.reason == StopReason::kCancelled;
+    if (cancelled) work_->app.metrics.cancelled(CancelCause::kRequest);
+    const std::string_view reason = finish_reason(answer.reason);
+    std::string members =
+        fmt::format(R"(,"finish_reason":"{}","usage":{})", reason, usage_json(usage_of({&generation, 1})));
+    if (!work_->truncated.empty()) members += fmt::format(R"(,"truncated":"{}")", work_->truncated);
+    if (work_->app.config.log_prompts) work_->record.answer = answer.text;
+    work_->record.finish_reason = reason;
+    remember(answer);
+    // The line first: who has the last event finds it in the log.
+    work_->write_record(200);
+    work_->session->end_turn(work_->turn, "end", members, std::make_shared<const Conversation>(std::move(work_->next)));
+  }
+
+  void remember(Completion& answer) {
+    Conversation& next = work_->next;
+    if (!next.options.stateful) {
+      next = Conversation{.options = std::move(next.options)};
+      return;
+    }
+    if (next.chat) {
+      next.messages.push_back({{"role", "assistant"}, {"content", answer.text}});
+    } else {
+      next.text += answer.text;
+    }
+    // Not where the tokens are not the text: the prompt was cut, or the answer at a stop string.
+    const bool exact = work_->truncated.empty() && model_->engine().detokenize(answer.ids) == answer.text;
+    if (!exact) {
+      next.kept_text.clear();
+      next.kept_ids.clear();
+      return;
+    }
+    next.kept_text = std::move(work_->prompt) + answer.text;
+    next.kept_ids.insert(next.kept_ids.end(), answer.ids.begin(), answer.ids.end());
+    next.kept_model = model_->name;
+  }
+
+  // What was said stays as it was, so that the client can ask again.
+  void fail(const Error& error) {
+    auto next = std::make_shared<Conversation>(*work_->before);
+    next->options = work_->next.options;
+    next->chat = work_->next.chat;
+    if (error.code == ErrorCode::kCancelled) {  // the engine stops
+      work_->app.metrics.cancelled(CancelCause::kDrain);
+      work_->record.finish_reason = "shutdown";
+      work_->write_record(503);
+      return work_->session->end_turn(work_->turn, "end", R"(,"finish_reason":"shutdown","usage":null)",
+                                      std::move(next));
+    }
+    const StreamError e = stream_error(error);
+    work_->record.error = error.message;
+    work_->write_record(e.status);
+    work_->session->end_turn(work_->turn, "error",
+                             fmt::format(R"(,"code":"{}","message":{})", e.code, dump(Json(e.message))),
+                             std::move(next));
+  }
+
+  std::shared_ptr<Work> work_;
+  std::shared_ptr<Model> model_;
+  std::string members_;  // of one event, kept for its memory
+};
+
+// The text and the tokens of the prompt; what the last turn left is not tokenized again.
+Result<std::vector<int32_t>> make_prompt(Work& work, const Model& model) {
+  Conversation& c = work.next;
+  if (c.chat) {
+    QUERN_TRY(work.prompt, chat_text(model, c.messages, Json::array(), c.options.chat_template_kwargs));
+  } else {
+    work.prompt = c.text;
+  }
+  const bool follows = !c.kept_ids.empty() && c.kept_model == model.name && work.prompt.starts_with(c.kept_text);
+  if (!follows) return tokenize_prompt(model.engine(), work.prompt);
+  std::vector<int32_t> ids = std::move(c.kept_ids);
+  const std::string_view rest = std::string_view(work.prompt).substr(c.kept_text.size());
+  const auto more = model.engine().tokenize(rest, /*add_special=*/false, /*parse_special=*/true);
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
+StreamResult<ServiceRequest> make_request(Work& work, const Model& model) {
+  const StreamOptions& o = work.next.options;
+  auto ids = make_prompt(work, model);
+  if (!ids) return tl::unexpected(stream_error(ids.error()));
+  auto fit = fit_prompt(model, std::move(*ids), 0);
+  if (!fit) return tl::unexpected(stream_error(fit.error()));
+  if (fit->removed > 0) {
+    work.truncated = fmt::format("{}: {} tokens", fit->policy, fit->removed);
+    work.record.truncation = work.truncated;
+  }
+  work.next.kept_ids = fit->ids;
+  ServiceRequest request;
+  request.prompt = std::move(fit->ids);
+  if (const auto wrong = o.sampling.take(model.engine().info().n_vocab, request.options.sampling)) {
+    return tl::unexpected(stream_error(*wrong));
+  }
+  request.options.sampling.logprobs = o.logprobs ? static_cast<int32_t>(o.top_logprobs) : -1;
+  request.options.stop = o.stop;
+  request.options.ignore_eos = o.ignore_eos;
+  const size_t configured = model.settings.max_tokens;
+  request.options.max_tokens = o.max_tokens     ? static_cast<size_t>(*o.max_tokens)
+                               : configured > 0 ? configured
+                                                : model.engine().info().n_ctx;
+  RankWish wish{.deadline_s = o.deadline};
+  if (o.priority) wish.priority = static_cast<double>(*o.priority);
+  set_rank(work.app.config, *work.client.principal, wish, request);
+  return request;
+}
+
+void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& model) {
+  work->record.model = model->name;
+  if (work->session->was_cancelled(work->turn)) {  // while the model was loaded
+    work->app.metrics.cancelled(CancelCause::kRequest);
+    work->record.finish_reason = "cancelled";
+    work->write_record(200);
+    work->session->end_turn(work->turn, "end", R"(,"finish_reason":"cancelled","usage":null)", nullptr);
+    return work->started(std::nullopt);
+  }
+  auto request = make_request(*work, *model);
+  if (!request) return work->refuse(std::move(request.error()));
+  if (work->app.config.log_prompts) work->record.prompt = work->prompt;
+  // From here on the sink's thread may use `work`; it touches neither of these.
+  const auto session = work->session;
+  const uint64_t turn = work->turn;
+  const Started started = std::move(work->started);
+  const auto id = model->service->submit(std::move(*request), std::make_shared<TurnSink>(work, model));
+  if (!id) {
+    if (id.error().code == ErrorCode::kBusy) work->app.metrics.queue_full();
+    work->started = started;
+    return work->refuse(stream_error(id.error()));
+  }
+  const auto control = std::make_shared<ServiceTurn>(model, *id);
+  if (!session->run_turn(turn, control)) control->cancel();
+  started(std::nullopt);
+}
+
+// What was asked, behind what there is.
+std::optional<StreamError> add_to(Conversation& conversation, StartBody& begin, bool first) {
+  const bool chat = !begin.messages.is_null();
+  if (!first && chat != conversation.chat) {
+    return StreamError{.code = "invalid_value",
+                       .message = conversation.chat ? "the session has messages: add messages to it"
+                                                    : "the session has a text: add a prompt to it",
+                       .param = chat ? "messages" : "prompt"};
+  }
+  conversation.chat = chat;
+  if (chat) {
+    for (Json& m : begin.messages) conversation.messages.push_back(std::move(m));
+  } else {
+    conversation.text += *begin.prompt;
+  }
+  conversation.options = std::move(begin.options);
+  if (conversation.bytes() <= kMaxConversationBytes) return std::nullopt;
+  return StreamError{
+      .status = 413,
+      .code = "history_full",
+      .message = fmt::format("the conversation has over {} bytes; begin a new session", kMaxConversationBytes)};
+}
+
+std::optional<StreamError> check_limits(const App& app, const TurnClient& client, const StreamOptions& options) {
+  if (options.top_logprobs > static_cast<int64_t>(app.config.max_logprobs)) {
+    return StreamError{.code = "invalid_value",
+                       .message = fmt::format("'top_logprobs' is {}, at most {} are given", options.top_logprobs,
+                                              app.config.max_logprobs),
+                       .param = "top_logprobs"};
+  }
+  if (client.principal->models.empty()) return std::nullopt;
+  const auto listing = app.models.find(options.model);  // not even loaded for a key that may not use it
+  if (!listing) return stream_error(listing.error());
+  if (client.principal->may_use(listing->name)) return std::nullopt;
+  return StreamError{.status = 404,
+                     .code = "model_not_found",
+                     .message = fmt::format("this API key may not use the model '{}'", listing->name),
+                     .param = "model"};
+}
+
+}  // namespace
+
+void start_turn(App& app, const TurnClient& client, const std::shared_ptr<Session>& session, StartBody begin,
+                Started started) {
+  if (app.draining()) {
+    return started(StreamError{.status = 503, .code = "draining", .message = "the server is shutting down"});
+  }
+  if (auto full = app.sessions.check_memory()) return started(std::move(full));
+  if (auto wrong = check_limits(app, client, begin.options)) return started(std::move(wrong));
+  auto turn = session->begin_turn();
+  if (!turn) return started(std::move(turn.error()));
+  auto work = std::make_shared<Work>(Work{.app = app,
+                                          .client = client,
+                                          .session = session,
+                                          .turn = turn->number,
+                                          .before = turn->conversation,
+                                          .next = *turn->conversation,
+                                          .prompt = {},
+                                          .started = std::move(started),
+                                          .record = {},
+                                          .truncated = {}});
+  work->record.time_s = wall_clock_s();
+  // A prefix of the id: all of it would open the session to whoever reads the log.
+  work->record.id = fmt::format("{}.{}", session->id.substr(0, 13), turn->number);
+  work->record.method = client.websocket ? "WS" : "SSE";
+  work->record.route = "/v1/stream";
+  work->record.key_name = client.principal->name;
+  work->record.client = client.address;
+  if (turn->number > 1 && !turn->conversation->options.stateful) {
+    return work->refuse({.code = "not_stateful", .message = "the session was started without \"stateful\": true"});
+  }
+  if (auto wrong = add_to(work->next, begin, turn->number == 1)) return work->refuse(std::move(*wrong));
+  session->wait_for_acknowledgements(work->next.options.acks);
+  const std::string model = work->next.options.model;
+  app.models.acquire(model, std::nullopt, [work](Result<std::shared_ptr<Model>> found) {
+    if (!found) {
+      StreamError error = stream_error(found.error());
+      if (found.error().code == ErrorCode::kNotFound) error.code = "model_not_found", error.param = "model";
+      return work->refuse(std::move(error));
+    }
+    work->app.work.post([work, model = std::move(*found)] {
+      try {
+        submit(work, model);
+      } catch (const std::exception& error) {  // ours are Results: memory, or a defect
+        work->refuse(stream_error(Error{ErrorCode::kIo, fmt::format("internal error: {}", error.what())}));
+      }
+    });
+  });
+}
+
+}  // namespace quern::server
