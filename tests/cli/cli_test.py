@@ -30,6 +30,10 @@ def description(command):
     return json.loads(quern(command, "--help", "--json").stdout)
 
 
+def takes_many(command):
+    return any(o.get("positional") and o["type"] == "strings" for o in description(command)["options"])
+
+
 class CliCase(unittest.TestCase):
     def setUp(self):
         cache = tempfile.mkdtemp(prefix="quern-cli-")
@@ -94,7 +98,8 @@ class EveryCommand(CliCase):
             with self.subTest(command):
                 self.refused(command, "--no-such-option", says="--no-such-option")
                 self.refused(command, "--hlep")
-                self.refused(command, *["surplus"] * 9, says="one argument too many: 'surplus'")
+                if not takes_many(command):
+                    self.refused(command, *["surplus"] * 9, says="one argument too many: 'surplus'")
         self.refused("pull", "default", "--vreify", says="did you mean --verify?")
         self.refused("list", "--json=x", says="a flag takes no value")
         self.refused("pull", "default", "--retries", says="--retries wants a value")

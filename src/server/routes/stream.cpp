@@ -169,8 +169,10 @@ Json deleted_answer() {
     "id": {"type": "string"}, "object": {"type": "string"}, "deleted": {"type": "boolean"}}})");
 }
 
+// Of one event, as its fields (WHATWG's server-sent events).
 Json events_answer() {
-  return {{"type", "string"}};
+  return Json::parse(R"({"type": "object", "required": ["data"], "properties": {
+    "data": {"type": "string"}, "id": {"type": "string"}}})");
 }
 
 }  // namespace
