@@ -168,6 +168,7 @@ class Service::Impl {
     }
     poked_ = false;
     if (stopping_) return std::nullopt;
+    if (!inbox_.added.empty()) empty_ = false;  // publish() is a step away, and tokens come within it
     return std::exchange(inbox_, {});
   }
 

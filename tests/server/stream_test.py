@@ -64,6 +64,7 @@ class Socket:
         self.ws.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.ws.socket.shutdown(socket.SHUT_RD)
         self.ws.socket.close()
+        self.closing.pop_all()
 
 
 def text_of(events):
@@ -477,7 +478,6 @@ class Servers(unittest.TestCase):
                 session = ws.start(max_tokens=900, acks=True)
                 got = ws.expect("token")["seq"]
                 ws.cut()
-            self.assertEqual(live.slots_used(), 1)
             live.wait(lambda: live.slots_used() == 0, START_S, "the slot was not freed")
             with Socket(live) as ws:
                 ws.send("resume", session=session, after=got)
