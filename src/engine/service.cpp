@@ -168,6 +168,10 @@ class Service::Impl {
     }
     poked_ = false;
     if (stopping_) return std::nullopt;
+    if (!inbox_.added.empty()) {  // publish() is a step away, and tokens come within it
+      empty_ = false;
+      state_.waiting += inbox_.added.size();
+    }
     return std::exchange(inbox_, {});
   }
 
