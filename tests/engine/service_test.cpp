@@ -242,7 +242,7 @@ TEST_F(ServiceTest, RefusesAtOnceWhatCannotBe) {
   const auto running = submit(ids_of(10, 1), 240);
   running->wait_for_tokens(1);
   const RequestId id = last_id_;
-  service_->pause(id, true);  // it holds the only slot
+  service_->pause(id, true);                                         // it holds the only slot
   while (service_->state().running == 0) std::this_thread::yield();  // told after the step
   const auto a = submit(ids_of(5, 2), 2), b = submit(ids_of(5, 3), 2);
   const auto full = service_->submit({.prompt = {1}}, std::make_shared<Waiter>());
