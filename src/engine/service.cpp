@@ -130,7 +130,10 @@ class Service::Impl {
   void run() {
     bool active = false;
     while (auto inbox = next(active)) {
-      for (auto& job : inbox->added) loop->add(std::move(job));
+      for (auto& job : inbox->added) {
+        job->sink->on_accepted(job->id);
+        loop->add(std::move(job));
+      }
       for (const Asked& a : inbox->asked) {
         if (a.pause) {
           loop->pause(a.id, *a.pause);

@@ -38,16 +38,19 @@ struct ServiceRequest {
   bool embed = false;
 };
 
+using RequestId = uint64_t;
+
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
+  // First of all, with the id that submit() returns, perhaps before it has: what tokens call for needs it. Not where
+  // the service stops before it looks at the request.
+  virtual void on_accepted(RequestId /*id*/) {}
   // False ends that sample (kCancelled).
   virtual bool on_token(const TokenEvent& event) = 0;
   // A cancelled request ends with its completions so far and StopReason::kCancelled.
   virtual void on_end(Result<Generation> result) = 0;
 };
-
-using RequestId = uint64_t;
 
 // What a service tells its watcher, on the service's thread. For metrics.
 class ServiceObserver {

@@ -66,6 +66,11 @@ class TurnSink final : public RequestSink {
   TurnSink(std::shared_ptr<Work> work, std::shared_ptr<Model> model)
       : work_(std::move(work)), model_(std::move(model)) {}
 
+  void on_accepted(RequestId id) override {
+    const auto control = std::make_shared<ServiceTurn>(model_, id);
+    if (!work_->session->run_turn(work_->turn, control)) control->cancel();
+  }
+
   bool on_token(const TokenEvent& event) override {
     const StreamOptions& o = work_->next.options;
     // Until a character is whole there is nothing to show.
@@ -215,9 +220,7 @@ void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& mod
   auto request = make_request(*work, *model);
   if (!request) return work->refuse(std::move(request.error()));
   if (work->app.config.log_prompts) work->record.prompt = work->prompt;
-  // From here on the sink's thread may use `work`; it touches neither of these.
-  const auto session = work->session;
-  const uint64_t turn = work->turn;
+  // From here on the sink's thread may use `work`, but for this.
   const Started started = std::move(work->started);
   const auto id = model->service->submit(std::move(*request), std::make_shared<TurnSink>(work, model));
   if (!id) {
@@ -225,8 +228,6 @@ void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& mod
     work->started = started;
     return work->refuse(stream_error(id.error()));
   }
-  const auto control = std::make_shared<ServiceTurn>(model, *id);
-  if (!session->run_turn(turn, control)) control->cancel();
   started(std::nullopt);
 }
 
