@@ -76,13 +76,6 @@ ServiceState Loop::state() const {
     for (size_t i = 0; job->admitted && i < job->sequences.size(); ++i) s.running += job->active(i);
   }
   s.pages_used = pool.n_pages() - pool.free_pages() - s.pages_cached;
-  if (options_.folder != nullptr) {
-    const KvFolderStats disk = options_.folder->stats();
-    s.disk_hits = disk.hits;
-    s.disk_writes = disk.writes;
-    s.disk_errors = disk.errors;
-    s.disk_notice = disk.notice;
-  }
   return s;
 }
 

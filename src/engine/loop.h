@@ -79,7 +79,7 @@ class Loop {
   [[nodiscard]] bool empty() const { return jobs_.empty(); }
   // The soonest time at which a request expires, infinity when none does.
   [[nodiscard]] double next_deadline() const;
-  [[nodiscard]] ServiceState state() const;
+  [[nodiscard]] ServiceState state() const;  // without the folder's figures
   [[nodiscard]] size_t waiting() const;
   PrefixIndex& prefixes() { return prefixes_; }
 

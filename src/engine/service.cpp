@@ -106,9 +106,19 @@ class Service::Impl {
   }
 
   [[nodiscard]] ServiceState state() const {
-    const std::lock_guard lock(mutex_);
-    ServiceState s = state_;
-    s.waiting += inbox_.added.size();
+    ServiceState s;
+    {
+      const std::lock_guard lock(mutex_);
+      s = state_;
+      s.waiting += inbox_.added.size();
+    }
+    if (folder == nullptr) return s;
+    // As it is now: the folder goes on after the last step.
+    KvFolderStats disk = folder->stats();
+    s.disk_hits = disk.hits;
+    s.disk_writes = disk.writes;
+    s.disk_errors = disk.errors;
+    s.disk_notice = std::move(disk.notice);
     return s;
   }
 
