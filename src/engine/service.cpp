@@ -86,7 +86,7 @@ class Service::Impl {
       if (stopping_) return fail(ErrorCode::kCancelled, "the service is stopping");
       // What came since the last step does not wait as long as there are free slots.
       const size_t free = state_.waiting == 0 && state_.running < state_.slots ? state_.slots - state_.running : 0;
-      if (const size_t waiting = state_.waiting + inbox_.added.size(); waiting >= max_waiting + free) {
+      if (const size_t waiting = state_.waiting + coming(); waiting >= max_waiting + free) {
         return fail_f(ErrorCode::kBusy, "{} requests wait already, at most {} may", waiting, max_waiting);
       }
       id = job->id = next_id_++;
@@ -110,7 +110,7 @@ class Service::Impl {
     {
       const std::lock_guard lock(mutex_);
       s = state_;
-      s.waiting += inbox_.added.size();
+      s.waiting += coming();
     }
     if (folder == nullptr) return s;
     // As it is now: the folder goes on after the last step.
@@ -183,15 +183,19 @@ class Service::Impl {
     if (stopping_) return std::nullopt;
     if (!inbox_.added.empty()) {  // publish() is a step away, and tokens come within it
       empty_ = false;
-      state_.waiting += inbox_.added.size();
+      taken_ = inbox_.added.size();
     }
     return std::exchange(inbox_, {});
   }
+
+  // Requests that state_ does not know yet. Under the lock.
+  [[nodiscard]] size_t coming() const { return taken_ + inbox_.added.size(); }
 
   void publish() {
     const ServiceState s = loop->state();
     const std::lock_guard lock(mutex_);
     state_ = s;
+    taken_ = 0;
     empty_ = loop->empty();
   }
 
@@ -200,6 +204,7 @@ class Service::Impl {
   std::condition_variable wake_;
   Inbox inbox_;
   ServiceState state_;
+  size_t taken_ = 0;  // from the inbox since state_ was told
   bool empty_ = true, stopping_ = false, poked_ = false;
   RequestId next_id_ = 1;
 };
