@@ -1,5 +1,7 @@
 #include "server/session/turn.h"
 
+#include <utility>
+
 #include "base/clock.h"
 #include "server/app.h"
 #include "server/generation.h"
@@ -69,6 +71,7 @@ class TurnSink final : public RequestSink {
   void on_accepted(RequestId id) override {
     const auto control = std::make_shared<ServiceTurn>(model_, id);
     if (!work_->session->run_turn(work_->turn, control)) control->cancel();
+    std::exchange(work_->started, nullptr)(std::nullopt);  // so the client hears of it before any token
   }
 
   bool on_token(const TokenEvent& event) override {
@@ -88,7 +91,9 @@ class TurnSink final : public RequestSink {
 
   void on_end(Result<Generation> result) override {
     record_end(work_->app, *work_->client.principal, work_->record, result);
-    if (result) {
+    if (work_->started) {  // the service stopped before it looked at the request
+      work_->refuse(stream_error(result ? Error{ErrorCode::kCancelled, "the engine stops"} : result.error()));
+    } else if (result) {
       succeed(*result);
     } else {
       fail(result.error());
@@ -220,15 +225,12 @@ void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& mod
   auto request = make_request(*work, *model);
   if (!request) return work->refuse(std::move(request.error()));
   if (work->app.config.log_prompts) work->record.prompt = work->prompt;
-  // From here on the sink's thread may use `work`, but for this.
-  const Started started = std::move(work->started);
+  // From here on `work` is the sink's thread's, unless the request was not taken.
   const auto id = model->service->submit(std::move(*request), std::make_shared<TurnSink>(work, model));
   if (!id) {
     if (id.error().code == ErrorCode::kBusy) work->app.metrics.queue_full();
-    work->started = started;
-    return work->refuse(stream_error(id.error()));
+    work->refuse(stream_error(id.error()));
   }
-  started(std::nullopt);
 }
 
 // What was asked, behind what there is.

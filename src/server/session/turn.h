@@ -22,8 +22,8 @@ struct TurnClient {
 };
 
 // Calls `started` exactly once, on any thread: with what was wrong, when the session is as it was, or with nothing,
-// when events follow. `begin.messages` or `begin.prompt` are added to what the session has, `begin.options` replace its
-// own. The turn ends with an event "end" or "error" whatever happens, except that the session is closed.
+// before the turn's first event. `begin.messages` or `begin.prompt` are added to what the session has, `begin.options`
+// replace its own. The turn ends with an event "end" or "error" whatever happens, except that the session is closed.
 void start_turn(App& app, const TurnClient& client, const std::shared_ptr<Session>& session, StartBody begin,
                 std::function<void(const std::optional<StreamError>&)> started);
 
