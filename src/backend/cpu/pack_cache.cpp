@@ -88,9 +88,12 @@ void remove_file(const fs::path& path) {
   fs::remove(path, ignored);
 }
 
-void remove_if_abandoned(const fs::path& path) {
-  auto file = File::open(path.string(), File::Mode::kReadWrite);
-  if (file && file->try_lock().value_or(false)) remove_file(path);
+// A file that its writer has not locked. One that is new may be about to be.
+void remove_if_abandoned(const Entry& entry) {
+  constexpr auto kNew = std::chrono::minutes(1);
+  if (fs::file_time_type::clock::now() - entry.used < kNew) return;
+  auto file = File::open(entry.path.string(), File::Mode::kReadWrite);
+  if (file && file->try_lock().value_or(false)) remove_file(entry.path);
 }
 
 std::string gigabytes(uint64_t bytes) {
@@ -108,7 +111,7 @@ uint64_t trim_packs(const std::string& folder, uint64_t limit, const std::string
       total += entry.bytes;
       packs.push_back(std::move(entry));
     } else if (name.find(fmt::format("{}.tmp-", kSuffix)) != std::string::npos) {
-      remove_if_abandoned(entry.path);
+      remove_if_abandoned(entry);
     }
   }
   for (const Entry& pack : packs) {

@@ -246,7 +246,11 @@ TEST_F(PackCacheTest, RemovesWhatWasUsedLongestAgoAndLeftBehind) {
     fs::last_write_time(name, now - std::chrono::hours(10 * (i % 2) + i));  // oldest first: 3 1 2 0
   }
   std::ofstream(folder_ + "/5.qpack.tmp-1-2") << "left behind";
+  std::ofstream(folder_ + "/7.qpack.tmp-1-4") << "just begun";
   auto held = File::open(folder_ + "/6.qpack.tmp-1-3", File::Mode::kCreate).value();
+  for (const char* name : {"/5.qpack.tmp-1-2", "/6.qpack.tmp-1-3"}) {
+    fs::last_write_time(folder_ + name, fs::file_time_type::clock::now() - std::chrono::minutes(2));
+  }
   ASSERT_TRUE(held.try_lock().value());
   const auto names = [&] {
     std::vector<std::string> list;
@@ -255,7 +259,7 @@ TEST_F(PackCacheTest, RemovesWhatWasUsedLongestAgoAndLeftBehind) {
     return list;
   };
   EXPECT_EQ(trim_packs(folder_, 250, folder_ + "/3.qpack"), 200u);
-  EXPECT_THAT(names(), ElementsAre("0.qpack", "3.qpack", "6.qpack.tmp-1-3"));
+  EXPECT_THAT(names(), ElementsAre("0.qpack", "3.qpack", "6.qpack.tmp-1-3", "7.qpack.tmp-1-4"));
 }
 
 TEST_F(PackCacheTest, WritersAtTheSameTimeDoNotDisturbEachOther) {
