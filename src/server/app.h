@@ -19,7 +19,7 @@
 #include "server/pulls.h"
 #include "server/route.h"
 #include "server/session/session_store.h"
-#include "server/work_pool.h"
+#include "server/task_pool.h"
 
 namespace quern::server {
 
@@ -57,7 +57,7 @@ class App {
   ModelStore models;
   ModelInfos infos;
   Pulls pulls;
-  WorkPool work;
+  TaskPool work;
 
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] Health health(std::string& reason) const;

@@ -197,7 +197,7 @@ class Sealed(LintTest):
 
 class Text(LintTest):
     def test_ordinary_text_is_fine(self):
-        self.passes("text", {"a.md": "src/work/a, ${home}/" "root/x, and a list of things to do; /sys/fs/cgroup\n",
+        self.passes("text", {"a.md": "src/" "work/a, ${home}/" "root/x, and a list of things to do; /sys/fs/cgroup\n",
                              "b.bin": "\0/ho" + "me/me\n"})
 
     def test_paths_hosts_and_unfinished_work(self):

@@ -1,4 +1,4 @@
-// WorkPool: some threads that run what is posted, in order of posting. For work that is too long for an I/O thread and
+// TaskPool: some threads that run what is posted, in order of posting. For work that is too long for an I/O thread and
 // short for a person: parsing, templates, tokenizing.
 //
 // post() may be called from any thread, also from a task. The destructor runs what is queued and joins.
@@ -13,12 +13,12 @@
 
 namespace quern::server {
 
-class WorkPool {
+class TaskPool {
  public:
-  explicit WorkPool(unsigned threads) {
+  explicit TaskPool(unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
   }
-  ~WorkPool() {
+  ~TaskPool() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -26,8 +26,8 @@ class WorkPool {
     wake_.notify_all();
     for (std::thread& t : threads_) t.join();
   }
-  WorkPool(const WorkPool&) = delete;
-  WorkPool& operator=(const WorkPool&) = delete;
+  TaskPool(const TaskPool&) = delete;
+  TaskPool& operator=(const TaskPool&) = delete;
 
   void post(std::function<void()> task) {
     {
