@@ -228,21 +228,25 @@ Status Loop::after_forward(const Slot& slot, std::span<const float> logits) {
 }
 
 void Loop::end_jobs() {
-  const size_t before = jobs_.size();
-  for (const auto& job : jobs_) {
+  for (auto& job : jobs_) {
     for (Sequence& s : job->sequences) {
       if (!s.done || s.pages.pages().empty()) continue;
       keep_pages(*job, s, 0, /*ended=*/true);
       s.pages.clear();
     }
-    if (job->ended()) end(*job);
+    if (!job->ended()) continue;
+    for (Sequence& s : job->sequences) s.pages.clear();
+    leaving_.push_back(std::move(job));
   }
-  std::erase_if(jobs_, [](const auto& job) { return job->ended(); });
-  if (jobs_.size() != before) ++version_;
+  if (leaving_.empty()) return;
+  std::erase(jobs_, nullptr);
+  ++version_;
+  if (options_.on_leave) options_.on_leave();
+  for (const auto& job : leaving_) end(*job);
+  leaving_.clear();
 }
 
 void Loop::end(Job& job) {
-  for (Sequence& s : job.sequences) s.pages.clear();
   if (job.error) {
     job.sink->on_end(tl::unexpected<Error>(*job.error));
     return;

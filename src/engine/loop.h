@@ -30,6 +30,8 @@ struct LoopOptions {
   size_t prefix_pages = 0;     // that the prefix index may hold
   KvFolder* folder = nullptr;  // where long prefixes outlive the process; may be null, else outlives the loop
   std::function<void()> wake;  // called on the folder's thread when step() may have more to do
+  // Called when requests have ended, before their sinks hear of it: whoever asks next finds their slots free.
+  std::function<void()> on_leave = {};
 };
 
 // One request on its way.
@@ -76,7 +78,7 @@ class Loop {
   // One forward and what follows from it. False when nothing could be computed: no request, or all paused.
   bool step();
 
-  [[nodiscard]] bool empty() const { return jobs_.empty(); }
+  [[nodiscard]] bool empty() const { return jobs_.empty() && leaving_.empty(); }
   // The soonest time at which a request expires, infinity when none does.
   [[nodiscard]] double next_deadline() const;
   [[nodiscard]] ServiceState state() const;  // without the folder's figures
@@ -128,7 +130,8 @@ class Loop {
   ServiceObserver* observer_;
   PrefixIndex prefixes_;
   StepCost cost_;
-  std::vector<std::unique_ptr<Job>> jobs_;  // in order of arrival
+  std::vector<std::unique_ptr<Job>> jobs_;     // in order of arrival
+  std::vector<std::unique_ptr<Job>> leaving_;  // ended, their sinks have not heard of it
   std::map<std::string, uint32_t> tenants_;
   std::vector<double> work_;  // of each tenant, see scheduler.h
   double last_active_work_ = 0;

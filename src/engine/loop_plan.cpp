@@ -121,6 +121,7 @@ void Loop::list_running() {
                           .remaining = s.remaining(),
                           .decoding = s.decoding() && s.remaining() == 1,
                           .paused = job->paused,
+                          .short_prompt = s.n_to_read <= kShortPrompt,
                           .n_pages = s.pages.pages().size(),
                           .shared_tail = s.pages.is_shared(s.n_computed),
                           .own_pages = own_pages(*job, i),
@@ -135,11 +136,13 @@ void Loop::admit(Job& job) {
   const bool reuses = !job.request.embed && !job.request.options.prompt_logprobs;
   for (size_t i = 0; i < job.sequences.size(); ++i) {
     Sequence& s = job.sequences[i];
+    s.n_to_read = s.remaining();
     if (!reuses || !job.active(i)) continue;
     // The last token is computed anew: its logits were not kept.
     PrefixIndex::Match match = prefixes_.find(job.tenant, std::span(s.ids).first(s.ids.size() - 1));
     s.n_computed = match.n_tokens;
     s.pages = std::move(match.pages);
+    s.n_to_read = s.remaining();
     if (i == 0 && !job.prompt_read && job.started == 0) job.cached_tokens = match.n_tokens;
   }
   const double now = now_s();
@@ -191,6 +194,7 @@ void Loop::plan(double now) {
     list_queued();
     const auto decoders = static_cast<size_t>(
         std::count_if(running_.begin(), running_.end(), [](const auto& r) { return r.decoding && !r.paused; }));
+    const double short_stall = options_.max_itl_s > 0 ? options_.max_itl_s : cost_.short_stall_seconds(decoders);
     const PagePool& pool = runner_.kv().pool();
     plan_step({.now = now,
                .limits = {.max_tokens = runner_.max_tokens(),
@@ -198,6 +202,7 @@ void Loop::plan(double now) {
                           .page_tokens = kKvPageTokens,
                           .ageing_s = options_.ageing_s},
                .prompt_budget = cost_.prompt_budget(decoders, options_.max_itl_s, runner_.max_tokens()),
+               .short_budget = cost_.prompt_budget(decoders, short_stall, runner_.max_tokens()),
                .free_pages = pool.free_pages() + prefixes_.evictable(),
                .queued = queued_,
                .running = running_,

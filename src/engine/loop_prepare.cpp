@@ -56,6 +56,7 @@ Result<Sequence> Loop::make_sequence(const ServiceRequest& request, unsigned sam
                   .ids = request.prompt,
                   .n_prompt = request.prompt.size(),
                   .n_computed = 0,
+                  .n_to_read = 0,
                   .pages = PageTable(runner_.kv().pool()),
                   .sampler = std::move(sampler),
                   .stops = std::move(stops),

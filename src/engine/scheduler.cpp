@@ -322,7 +322,12 @@ class Planner {
     pages_left_ = minus(free_, admitted_pages_);
     const size_t kept_for_prompts = x_.line.empty() || tokens_left_ == 1 ? 0 : 1;
     const size_t n_decoders = fill_decoders(0, kept_for_prompts);
-    fill_prompts(x_.decoders.empty() ? tokens_left_ : std::min(tokens_left_, std::max<size_t>(1, in_.prompt_budget)));
+    if (x_.decoders.empty()) {
+      fill_prompts(tokens_left_, tokens_left_);
+    } else {
+      const size_t budget = std::min(tokens_left_, std::max<size_t>(1, in_.prompt_budget));
+      fill_prompts(budget, std::max(budget, std::min(tokens_left_, in_.short_budget)));
+    }
     fill_decoders(n_decoders, 0);
     if (out_.chunks.empty() && !out_.changes()) refuse_what_is_stuck();
   }
@@ -369,8 +374,9 @@ class Planner {
 
   // Prompts in order of their turn. One that takes more than this step leaves a quarter to the next in line: a question
   // of 200 tokens behind a document of 8,000 would else wait for seconds with nothing to show, while the document loses
-  // a quarter of its speed for a moment. The first takes back what the others cannot use.
-  void fill_prompts(size_t budget) {
+  // a quarter of its speed for a moment. The first takes back what the others cannot use. `total` bounds all of them,
+  // `budget` <= total the tokens after which a long one gets no more.
+  void fill_prompts(size_t budget, size_t total) {
     if (x_.line.empty()) return;
     const RunningSequence& first = in_.running[x_.line.front()];
     size_t share = 0;
@@ -380,17 +386,19 @@ class Planner {
     }
     const size_t first_chunk = out_.chunks.size();
     size_t first_tokens = 0;
+    size_t taken = 0;
+    const auto room = [&](const RunningSequence& s) { return minus(s.short_prompt ? total : budget, taken); };
     for (uint32_t i : x_.line) {
       const RunningSequence& s = in_.running[i];
-      const size_t n = std::min(tokens_within(s, pages_left_, page_), budget - (&s == &first ? share : 0));
+      const size_t n = std::min(tokens_within(s, pages_left_, page_), minus(room(s), &s == &first ? share : 0));
       if (n == 0) continue;
       if (&s == &first) first_tokens = n;
-      budget -= n;
+      taken += n;
       take(s, n);
     }
     if (first_tokens == 0) return;
     const size_t pages = pages_left_ + pages_for(first, first_tokens, page_);
-    const size_t n = std::min(tokens_within(first, pages, page_), first_tokens + budget);
+    const size_t n = std::min(tokens_within(first, pages, page_), first_tokens + room(first));
     pages_left_ = pages - pages_for(first, n, page_);
     tokens_left_ -= n - first_tokens;
     out_.chunks[first_chunk].n_tokens = n;

@@ -39,6 +39,10 @@ struct QueuedRequest {
   bool held = false;
 };
 
+// A prompt of no more tokens is worth a few longer gaps in the streams beside it: its client waits for a first token,
+// which one or two tokens a step would put off by most of a second.
+inline constexpr size_t kShortPrompt = 256;
+
 // Holds a slot. A request has one of these until its prompt is read, then one for each sample.
 struct RunningSequence {
   uint64_t request = 0;
@@ -51,10 +55,11 @@ struct RunningSequence {
   size_t remaining = 0;  // tokens to compute: 1 when it decodes
   bool decoding = false;
   bool paused = false;
-  size_t n_pages = 0;        // in its table
-  bool shared_tail = false;  // the page that the next token goes to is shared: it must be copied first
-  size_t own_pages = 0;      // that become free when its request is preempted; those of several samples count with one
-  unsigned n_slots = 1;      // held: more than 1 before the prompt is read, for the samples that will begin then
+  bool short_prompt = false;  // had at most kShortPrompt tokens to compute when it was admitted
+  size_t n_pages = 0;         // in its table
+  bool shared_tail = false;   // the page that the next token goes to is shared: it must be copied first
+  size_t own_pages = 0;       // that become free when its request is preempted; those of several samples count with one
+  unsigned n_slots = 1;       // held: more than 1 before the prompt is read, for the samples that will begin then
 };
 
 struct SchedulerLimits {
@@ -68,6 +73,7 @@ struct SchedulerInput {
   double now = 0;
   SchedulerLimits limits;
   size_t prompt_budget = 1;  // prompt tokens that this step may take while others decode (from StepCost), >= 1
+  size_t short_budget = 0;   // with those of short prompts, where that is more
   size_t free_pages = 0;     // free or evictable at once; all of the pool when nothing runs
   std::span<const QueuedRequest> queued = {};
   std::span<const RunningSequence> running = {};
@@ -124,7 +130,7 @@ struct Plan {
 
 // Writes to `out` and reuses its vectors. Chunks never exceed max_tokens in all, or free_pages in the pages that they
 // need; a sequence has at most one. Decoders first, one token each, so that no prompt stalls a stream; prompts share
-// the rest within prompt_budget, and get at least one token.
+// the rest within prompt_budget, short ones within short_budget, and get at least one token.
 void plan_step(const SchedulerInput& input, Plan& out);
 
 // What a token adds to the work of its tenant. A cached one adds nothing.

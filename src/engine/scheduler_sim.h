@@ -35,6 +35,8 @@ struct SimOptions {
   size_t n_tenants = 1;
   double pause_share = 0;  // of sequences, at each step
   uint64_t seed = 1;
+  size_t short_budget = 0;
+  size_t short_prompt = 0;  // tokens; 0: none is short
 };
 
 class Simulator {
@@ -101,6 +103,7 @@ class Simulator {
     bool paused = false;
     bool forks = false;  // the other samples begin when this one has read the prompt
     size_t n_computed = 0;
+    size_t n_to_read = 0;  // tokens to compute when it was admitted
     std::vector<size_t> pages;
   };
 
@@ -194,6 +197,7 @@ class Simulator {
                             .remaining = target(s) - s.n_computed,
                             .decoding = decodes(s),
                             .paused = s.paused,
+                            .short_prompt = s.n_to_read <= o_.short_prompt,
                             .n_pages = s.pages.size(),
                             .shared_tail = tail_shared(s),
                             .own_pages = seen.insert(s.id).second ? own_pages(s.id) : 0,
@@ -202,6 +206,7 @@ class Simulator {
     plan_step({.now = now_,
                .limits = o_.limits,
                .prompt_budget = o_.prompt_budget,
+               .short_budget = o_.short_budget,
                .free_pages = free_.size() + evictable(),
                .queued = queued_,
                .running = sequences_,
@@ -281,6 +286,7 @@ class Simulator {
           s.pages.push_back(p);
         }
         s.n_computed = s.pages.size() * o_.limits.page_tokens;
+        s.n_to_read = target(s) - s.n_computed;
         running_.push_back(std::move(s));
       }
       started.try_emplace(id, now_);
@@ -350,7 +356,7 @@ class Simulator {
   }
 
   void forward() {
-    size_t total = 0, prompts = 0, decoders = 0, ready = 0;
+    size_t total = 0, prompts = 0, long_prompts = 0, decoders = 0, ready = 0;
     for (const Seq& s : running_) {
       decoders += !s.paused && decodes(s) ? 1 : 0;
       ready += s.paused ? 0 : 1;
@@ -365,13 +371,15 @@ class Simulator {
       const bool decode = decodes(s);
       total += c.n_tokens;
       prompts += decode ? 0 : c.n_tokens;
+      long_prompts += decode || s.n_to_read <= o_.short_prompt ? 0 : c.n_tokens;
       decoders -= decode ? 1 : 0;
       trace = trace * 1000003 + s.id * 64 + s.sample * 8 + c.n_tokens;
       work_[job(s.id).r.tenant] += static_cast<double>(c.n_tokens) * (decode ? kDecodedTokenWork : kPromptTokenWork);
       write(s, c.n_tokens);
     }
     EXPECT_LE(total, o_.limits.max_tokens);
-    EXPECT_TRUE(total == prompts || prompts <= o_.prompt_budget);
+    EXPECT_TRUE(total == prompts || prompts <= std::max(o_.prompt_budget, o_.short_budget));
+    EXPECT_TRUE(total == prompts || long_prompts <= o_.prompt_budget);
     EXPECT_TRUE(ready == 0 || total > 0) << "a sequence could be computed and is not";
     EXPECT_TRUE(!running_.empty() || queue_.size() <= held_.size()) << "the queue stands still";
     const bool alone =

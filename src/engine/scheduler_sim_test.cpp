@@ -42,7 +42,9 @@ SimOptions random_options(uint64_t seed) {
           .prompt_budget = 1 + rng.next() % 16,
           .n_tenants = 1 + rng.next() % 3,
           .pause_share = rng.next() % 2 == 0 ? 0 : 0.2,
-          .seed = seed};
+          .seed = seed,
+          .short_budget = rng.next() % 24,
+          .short_prompt = rng.next() % 32};
 }
 
 TEST(SchedulerSim, RandomWorkloadsEndWithinEveryLimit) {

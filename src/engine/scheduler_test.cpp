@@ -75,6 +75,22 @@ TEST(Scheduler, ALongPromptLeavesAQuarterToTheNext) {
   EXPECT_EQ(chunks(planned(input)), (Chunks{{2, 1}, {0, 40}}));
 }
 
+TEST(Scheduler, ShortPromptsHaveABudgetOfTheirOwn) {
+  RunningSequence running[] = {prompt(1, 0, 64, 8000), prompt(2, 1, 0, 30), prompt(3, 2, 0, 30), decoder(4, 3, 100)};
+  running[1].short_prompt = running[2].short_prompt = true;
+  SchedulerInput input{
+      .limits = kLimits, .prompt_budget = 4, .short_budget = 50, .free_pages = 1000, .running = running};
+  EXPECT_EQ(chunks(planned(input)), (Chunks{{3, 1}, {0, 3}, {1, 30}, {2, 17}})) << "50 in all, of the long one 3";
+  const std::span<const RunningSequence> short_ones = std::span(running).subspan(1);
+  input.running = short_ones;
+  EXPECT_EQ(chunks(planned(input)), (Chunks{{3, 1}, {1, 30}, {2, 20}}));
+  input.short_budget = 0;  // never less than what any prompt may have
+  EXPECT_EQ(chunks(planned(input)), (Chunks{{3, 1}, {1, 3}, {2, 1}}));
+  input.short_budget = 10000;  // nor more than the forward
+  running[2].remaining = 1000;
+  EXPECT_EQ(chunks(planned(input)), (Chunks{{3, 1}, {1, 30}, {2, 481}}));
+}
+
 TEST(Scheduler, ChunksKeepToThePagesThatAreFree) {
   // 10 tokens fit the page that it has, two more pages are free, and the decoder needs one of them.
   const RunningSequence running[] = {prompt(1, 0, 54, 300), decoder(2, 1, 128)};

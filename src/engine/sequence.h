@@ -18,6 +18,7 @@ struct Sequence {
   std::vector<int32_t> ids;  // prompt, then sampled tokens
   size_t n_prompt = 0;
   size_t n_computed = 0;  // positions whose keys and values are stored
+  size_t n_to_read = 0;   // tokens to compute when it was admitted
   PageTable pages;
   Sampler sampler;
   StopMatcher stops;

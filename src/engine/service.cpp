@@ -49,7 +49,8 @@ class Service::Impl {
                     .ageing_s = options.ageing_s,
                     .prefix_pages = options.prefix_cache_bytes == 0 ? pages / 2 : std::min(kept, pages),
                     .folder = impl->folder.get(),
-                    .wake = [i = impl.get()] { i->poke(); }},
+                    .wake = [i = impl.get()] { i->poke(); },
+                    .on_leave = [i = impl.get()] { i->publish(); }},
         impl->observer.get());
     impl->start();
     return std::unique_ptr<Service>(new Service(std::move(impl)));
@@ -140,7 +141,9 @@ class Service::Impl {
   void run() {
     bool active = false;
     while (auto inbox = next(active)) {
+      unadded_ = inbox->added.size();
       for (auto& job : inbox->added) {
+        --unadded_;
         job->sink->on_accepted(job->id);
         loop->add(std::move(job));
       }
@@ -195,7 +198,7 @@ class Service::Impl {
     const ServiceState s = loop->state();
     const std::lock_guard lock(mutex_);
     state_ = s;
-    taken_ = 0;
+    taken_ = unadded_;
     empty_ = loop->empty();
   }
 
@@ -204,7 +207,8 @@ class Service::Impl {
   std::condition_variable wake_;
   Inbox inbox_;
   ServiceState state_;
-  size_t taken_ = 0;  // from the inbox since state_ was told
+  size_t taken_ = 0;    // from the inbox since state_ was told
+  size_t unadded_ = 0;  // of them, not yet in the loop; the thread's own
   bool empty_ = true, stopping_ = false, poked_ = false;
   RequestId next_id_ = 1;
 };

@@ -19,8 +19,9 @@ namespace quern {
 inline constexpr int kDefaultPriority = 5, kHighestPriority = 9;
 
 struct ServiceOptions {
-  EngineOptions engine;             // n_parallel: most sequences that have a slot
-  double max_itl_ms = 0;            // most that a step may take while others stream; 0: twice a step without prompts
+  EngineOptions engine;  // n_parallel: most sequences that have a slot
+  // Most that a step may take while others stream; 0: twice a step without prompts, more for short ones (StepCost).
+  double max_itl_ms = 0;
   double ageing_s = 10;             // a request that waited so long counts as one priority higher
   size_t max_waiting = 256;         // requests without a slot; more are refused with kBusy
   uint64_t prefix_cache_bytes = 0;  // keys and values kept for later prompts; 0: half of the KV cache

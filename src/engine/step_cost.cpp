@@ -113,6 +113,11 @@ double StepCost::prompt_seconds(size_t n_prompt) const {
   return static_cast<double>(n_prompt) * token_seconds(std::min(bucket_of(n_prompt), kBuckets - 1));
 }
 
+double StepCost::short_stall_seconds(size_t n_decode) const {
+  const double decode = decode_seconds(n_decode);
+  return std::max(2 * decode, std::min(8 * decode, 0.1));
+}
+
 size_t StepCost::prompt_budget(size_t n_decode, double stall_seconds, size_t max_tokens) const {
   max_tokens = std::max<size_t>(1, max_tokens);
   if (n_decode == 0) return max_tokens;

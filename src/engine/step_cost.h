@@ -25,6 +25,10 @@ class StepCost {
   // decodes. Once in kProbeInterval steps it is 1, which measures decoding anew while a long prompt is read.
   [[nodiscard]] size_t prompt_budget(size_t n_decode, double stall_seconds, size_t max_tokens) const;
 
+  // The stall target for short prompts (kShortPrompt) where the user named none: 8 steps of decoding alone, but no more
+  // than 0.1 s unless 2 steps are; a pause that a reader does not see. 0 before anything was measured.
+  [[nodiscard]] double short_stall_seconds(size_t n_decode) const;
+
   // Estimates; 0 before anything of the kind was measured.
   [[nodiscard]] double decode_seconds(size_t n_decode) const;  // a step without prompt tokens
   [[nodiscard]] double prompt_seconds(size_t n_prompt) const;  // what so many prompt tokens add to one

@@ -99,6 +99,17 @@ TEST(StepCost, FindsTheCostOfDecodingWhileAPromptIsRead) {
   EXPECT_LT(r.mean, 1.9 * machine.decode(4));
 }
 
+TEST(StepCost, ShortPromptsMayTakeAPauseThatAReaderDoesNotSee) {
+  StepCost cost;
+  EXPECT_EQ(cost.short_stall_seconds(1), 0);
+  cost.record(1, 0, 0.003);
+  EXPECT_DOUBLE_EQ(cost.short_stall_seconds(1), 0.024);
+  cost.record(16, 0, 0.020);
+  EXPECT_DOUBLE_EQ(cost.short_stall_seconds(16), 0.1);
+  cost.record(32, 0, 0.2);
+  EXPECT_DOUBLE_EQ(cost.short_stall_seconds(32), 0.4) << "a large model: as beside any prompt";
+}
+
 TEST(StepCost, AnOutlierChangesLittle) {
   Machine machine{.noise = 0, .outliers = 0};
   StepCost cost;

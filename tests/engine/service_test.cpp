@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <fstream>
+#include <latch>
 #include <mutex>
 #include <thread>
 
@@ -258,6 +259,30 @@ TEST_F(ServiceTest, RefusesAtOnceWhatCannotBe) {
   EXPECT_EQ(full.error().code, ErrorCode::kBusy);
   service_->pause(id, false);
   EXPECT_TRUE(running->wait().has_value() && a->wait().has_value() && b->wait().has_value());
+}
+
+// Whoever asks again as soon as an answer ends finds the slot free.
+TEST_F(ServiceTest, ASlotIsFreeBeforeItsEndIsTold) {
+  struct Again final : RequestSink {
+    bool on_token(const TokenEvent&) override { return true; }
+    void on_end(Result<Generation> result) override {
+      failed = !result || service->state().running != 0;
+      if (!failed && --left > 0) failed = !service->submit({{1, 2, 3}, {.max_tokens = 2}}, next.lock());
+      if (failed || left == 0) done.count_down();
+    }
+    Service* service = nullptr;
+    std::weak_ptr<Again> next;
+    size_t left = 20;
+    bool failed = false;
+    std::latch done{1};
+  };
+  start({.engine = {.n_ctx = 256, .n_batch = 64, .n_parallel = 1}, .max_waiting = 0});
+  const auto sink = std::make_shared<Again>();
+  sink->service = service_.get();
+  sink->next = sink;
+  ASSERT_TRUE(service_->submit({{1, 2, 3}, {.max_tokens = 2}}, sink).has_value());
+  sink->done.wait();
+  EXPECT_FALSE(sink->failed);
 }
 
 TEST_F(ServiceTest, DeadlinesEndRequestsThatRunOrWait) {

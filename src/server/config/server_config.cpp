@@ -130,7 +130,7 @@ std::vector<ConfigField> model_fields(ModelSettings& s) {
       {g,
        "max_itl_ms",
        &s.max_itl_ms,
-       "Most ms between two tokens of a stream while prompts are read; 0: twice its gap alone",
+       "Most ms between two tokens of a stream while prompts are read; 0: twice its gap alone, for short prompts 0.1 s",
        {.max = 60000}},
       {g,
        "ageing",
