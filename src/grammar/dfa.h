@@ -1,0 +1,60 @@
+// Dfa: a regular set of texts, for what a context-free grammar cannot say: intersection and complement. A string of a
+// JSON schema with a pattern, a length and a format is the intersection of three.
+//
+// Its alphabet is code points (0 to 0x10FFFF without surrogates), split into ranges; UTF-8 and JSON's escapes come when
+// it is written into an IrBuilder. A value; any thread. Every operation fails with kResource beyond kMaxStates.
+// Sources: subset construction and products as in Hopcroft, Motwani, Ullman, "Introduction to Automata Theory".
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "grammar/ir.h"
+
+namespace quern::grammar {
+
+class Dfa {
+ public:
+  static constexpr size_t kMaxStates = 20000;
+  struct Edge {
+    uint32_t first = 0, last = 0;  // code points, both included
+    uint32_t to = 0;
+  };
+  struct State {
+    std::vector<Edge> edges;  // sorted by `first`, disjoint
+    bool accepts = false;
+  };
+
+  // State 0 is the first. For regex.cpp and the ranges of numbers, which build states by themselves.
+  static Dfa of(std::vector<State> states) { return Dfa(std::move(states)); }
+  static Dfa any();  // every text
+  // Exactly these UTF-8 texts; none of them invalid.
+  static Result<Dfa> texts(std::span<const std::string_view> texts);
+  // least to most characters; most may be IrBuilder::kUnbounded.
+  static Result<Dfa> length(size_t least, size_t most);
+
+  static Result<Dfa> intersection(const Dfa& a, const Dfa& b);
+  static Result<Dfa> join(const Dfa& a, const Dfa& b);  // union
+  [[nodiscard]] Result<Dfa> complement() const;
+  // Fewest states (Hopcroft or Moore); states from which nothing is accepted are gone.
+  [[nodiscard]] Dfa minimal() const;
+
+  [[nodiscard]] bool matches(std::string_view utf8) const;
+  [[nodiscard]] bool empty() const;  // it has no text
+  [[nodiscard]] const std::vector<State>& states() const { return states_; }
+
+  // As UTF-8.
+  [[nodiscard]] Symbol write(IrBuilder& to) const;
+  // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f, else
+  // \u00xx), everything else as it is.
+  [[nodiscard]] Symbol write_json(IrBuilder& to) const;
+
+ private:
+  explicit Dfa(std::vector<State> states) : states_(std::move(states)) {}
+  std::vector<State> states_;
+};
+
+}  // namespace quern::grammar
