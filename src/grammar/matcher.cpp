@@ -7,6 +7,7 @@ namespace quern::grammar {
 namespace {
 
 constexpr size_t kMostForcedBytes = 4096;  // at a time
+constexpr double kWorn = 0.25;             // of an automaton's limits
 
 }  // namespace
 
@@ -17,6 +18,7 @@ Matcher::Matcher(std::shared_ptr<GrammarRun> run, std::vector<std::string> trigg
 }
 
 Result<const std::vector<uint32_t>*> Matcher::mask() {
+  if (run_->automaton.fullness() > kWorn) run_->worn = true;
   const std::vector<uint32_t>& words = run_->masks.of(state_);
   if (std::any_of(words.begin(), words.end(), [](uint32_t w) { return w != 0; })) return &words;
   if (run_->automaton.exhausted()) {

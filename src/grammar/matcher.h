@@ -3,6 +3,7 @@
 // One thread at a time for a run and all its matchers (the engine's loop). Copies of a matcher are independent texts.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,13 +22,15 @@ namespace quern::grammar {
 using Encode = std::function<std::vector<int32_t>(std::string_view text)>;
 
 struct GrammarRun {
-  GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> vocabulary, Encode encode)
-      : automaton(std::move(ir)), vocabulary(vocabulary), masks(vocabulary, automaton), encode(std::move(encode)) {}
+  GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> tokens, Encode tokenize)
+      : automaton(std::move(ir)), vocabulary(std::move(tokens)), masks(vocabulary, automaton), encode(std::move(tokenize)) {}
 
   Automaton automaton;
   std::shared_ptr<const Vocabulary> vocabulary;
   Masks masks;
   Encode encode;
+  // Its automaton has grown so much that texts to come need another one; any thread may ask.
+  std::atomic<bool> worn{false};
 };
 
 class Matcher {
@@ -53,6 +56,8 @@ class Matcher {
   std::optional<std::vector<int32_t>> shortest_end(size_t most) { return end_from(state_, most); }
   // Whether the text can still end within `most` tokens after this one.
   bool can_end_after(int32_t id, size_t most);
+  // Bytes, and so tokens at the most, with which the text can end.
+  [[nodiscard]] size_t least_bytes() const { return run_->automaton.least_bytes(state_); }
 
  private:
   std::optional<std::vector<int32_t>> end_from(Automaton::State state, size_t most);
