@@ -48,7 +48,8 @@ class Dfa {
 
   // As UTF-8.
   [[nodiscard]] Symbol write(IrBuilder& to) const;
-  // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f, else
+  // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f,
+  // else
   // \u00xx), everything else as it is.
   [[nodiscard]] Symbol write_json(IrBuilder& to) const;
 
