@@ -345,7 +345,7 @@ TEST(JsonSchema, OneOfWarnsUnlessItsBranchesDiffer) {
     const auto compiled = compile(schema);
     ASSERT_TRUE(compiled) << schema << ": " << compiled.error().message;
     EXPECT_EQ(compiled->warnings.size(), warns ? 1 : 0) << schema;
-    if (warns) EXPECT_THAT(compiled->warnings[0], HasSubstr("#: oneOf"));
+    for (const std::string& warning : compiled->warnings) EXPECT_THAT(warning, HasSubstr("#: oneOf"));
   }
 }
 
@@ -362,7 +362,7 @@ TEST(JsonSchema, WhiteSpaceIsBounded) {
   const auto compiled = compile(R"({"properties": {"a": true}})");
   ASSERT_TRUE(compiled);
   EXPECT_TRUE(ir_matches(compiled->ir, "{\n" + std::string(20, ' ') + "\"a\": 1\n}"));
-  for (const std::string text :
+  for (const std::string& text :
        {"{\n" + std::string(21, ' ') + "\"a\": 1}", std::string("{\n\n\"a\": 1}"), std::string("{  \"a\": 1}"),
         std::string("{\"a\" : 1}"), std::string("{\"a\":\n1}"), std::string("{}\n")}) {
     EXPECT_FALSE(ir_matches(compiled->ir, text)) << text;
@@ -524,7 +524,11 @@ TEST(JsonSchema, TextsSatisfyTheirSchema) {
     for (int i = 0; i < 8; ++i) {
       const std::string text = ir_sample(compiled->ir, random, 20u << i);
       const auto value = schema::parse_json(text);
-      ASSERT_TRUE(value) << source << "\n" << text << ": " << value.error().message;
+      if (!value) {
+        // Names that are not listed may come twice, which no grammar of this kind can tell.
+        EXPECT_THAT(value.error().message, HasSubstr("twice")) << source << "\n" << text;
+        continue;
+      }
       const auto verdict = validator.accepts(*value, document.root());
       ASSERT_TRUE(verdict) << source << ": " << verdict.error().message;
       EXPECT_TRUE(*verdict) << "seed " << seed << ": " << source << "\n" << text;
