@@ -120,7 +120,8 @@ std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last) {
       const unsigned shift = 6 * (n - 1 - i);
       const uint32_t mask = i == 0 ? 0xFF : 0x3F;
       const uint32_t lead = i == 0 ? kLead[n] : 0x80;
-      s.bytes[i] = {static_cast<uint8_t>(lead | ((a >> shift) & mask)), static_cast<uint8_t>(lead | ((b >> shift) & mask))};
+      s.bytes[i] = {static_cast<uint8_t>(lead | ((a >> shift) & mask)),
+                    static_cast<uint8_t>(lead | ((b >> shift) & mask))};
     }
     found.push_back(s);
   }
@@ -133,7 +134,8 @@ namespace {
 std::vector<IrBuilder::Range> normal(std::span<const IrBuilder::Range> ranges, bool negated) {
   std::vector<IrBuilder::Range> sorted(ranges.begin(), ranges.end()), merged;
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& r : sorted) {
+  for (auto r : sorted) {
+    r.last = std::min(r.last, 0x10FFFFu);
     if (r.first > r.last) continue;
     if (!merged.empty() && r.first <= merged.back().last + 1) {
       merged.back().last = std::max(merged.back().last, r.last);
@@ -155,27 +157,50 @@ std::vector<IrBuilder::Range> normal(std::span<const IrBuilder::Range> ranges, b
 }  // namespace
 
 Symbol IrBuilder::characters(std::span<const Range> ranges, bool negated) {
-  ByteSet single;
-  std::vector<Symbol> choices;
+  std::vector<Utf8Sequence> all;
   for (const Range& range : normal(ranges, negated)) {
-    for (const Utf8Sequence& s : utf8_sequences(range.first, std::min(range.last, 0x10FFFFu))) {
-      if (s.n == 1) {
-        single |= ByteSet::range(s.bytes[0].first, s.bytes[0].last);
-        continue;
-      }
-      Sequence all;
-      for (size_t i = 0; i < s.n; ++i) all.push_back(bytes(ByteSet::range(s.bytes[i].first, s.bytes[i].last)));
-      choices.push_back(sequence(all));
+    const std::vector<Utf8Sequence> some = utf8_sequences(range.first, range.last);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  std::sort(all.begin(), all.end(), [](const Utf8Sequence& a, const Utf8Sequence& b) {
+    return std::lexicographical_compare(a.bytes, a.bytes + a.n, b.bytes, b.bytes + b.n,
+                                        [](auto x, auto y) { return x.first < y.first; });
+  });
+  return utf8_tree(all, 0);
+}
+
+// Sequences in order from their byte `at` on, all alike before it. Those that begin alike share what follows, and what
+// follows alike shares a rule, so that at each byte at most one alternative goes on.
+Symbol IrBuilder::utf8_tree(std::span<const Utf8Sequence> sequences, size_t at) {
+  ByteSet last;
+  std::map<Symbol, ByteSet> before;  // by what follows
+  for (size_t i = 0, end = 0; i < sequences.size(); i = end) {
+    const Utf8Sequence::Bytes b = sequences[i].bytes[at];
+    for (end = i + 1; end < sequences.size() && sequences[end].bytes[at].first == b.first; ++end) {
+    }
+    const ByteSet set = ByteSet::range(b.first, b.last);
+    if (at + 1 == sequences[i].n) {
+      last |= set;
+    } else {
+      before[utf8_tree(sequences.subspan(i, end - i), at + 1)] |= set;
     }
   }
-  if (!single.empty()) choices.push_back(bytes(single));
-  return choice(choices);
+  if (before.empty() && !last.empty()) return bytes(last);
+  std::vector<Sequence> choices;
+  if (!last.empty()) choices.push_back({bytes(last)});
+  for (const auto& [tail, set] : before) choices.push_back({bytes(set), tail});
+  const auto known = trees_.find(choices);
+  if (known != trees_.end()) return known->second;
+  const Symbol made = rule();
+  for (const Sequence& choice : choices) add(made, choice);
+  trees_.emplace(std::move(choices), made);
+  return made;
 }
 
 namespace {
 
-// Fewest bytes of each rule, by Knuth's generalization of Dijkstra's algorithm (Information Processing Letters 6, 1977):
-// a rule is settled when the cheapest of its alternatives is known.
+// Fewest bytes of each rule, by Knuth's generalization of Dijkstra's algorithm (Information Processing Letters 6,
+// 1977): a rule is settled when the cheapest of its alternatives is known.
 class LeastBytes {
  public:
   static constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
@@ -229,7 +254,8 @@ class LeastBytes {
 
   void settle(uint32_t rule, uint32_t a, uint64_t cost) {
     if (alternative[rule] != kNever) return;
-    bytes[rule] = static_cast<uint32_t>(std::min<uint64_t>(cost, kNever - 1));
+    cost = std::min<uint64_t>(cost, kNever - 1);  // rules that double each other would exceed any integer
+    bytes[rule] = static_cast<uint32_t>(cost);
     alternative[rule] = a;
     for (const uint32_t user : users_[rule]) {
       cost_[user] += cost;
@@ -270,7 +296,8 @@ class Pruner {
     out.least_bytes.push_back(least_.bytes[rule]);
     for (uint32_t a = from_.rules[rule].first; a < from_.rules[rule].last; ++a) {
       if (!least_.ends(a)) continue;
-      if (a == least_.alternative[rule]) out.least_alternative.push_back(static_cast<uint32_t>(out.alternatives.size()));
+      if (a == least_.alternative[rule])
+        out.least_alternative.push_back(static_cast<uint32_t>(out.alternatives.size()));
       const auto begin = static_cast<uint32_t>(out.symbols.size());
       for (uint32_t s = from_.alternatives[a].first; s < from_.alternatives[a].last; ++s) {
         Symbol symbol = from_.symbols[s];
@@ -326,7 +353,8 @@ std::vector<uint32_t> components(const std::vector<std::vector<LeftEdge>>& edges
         index[v] = low[v] = next++;
         stack.push_back(v);
       }
-      if (at > 0) low[v] = std::min(low[v], component[edges[v][at - 1].to] == kNone ? low[edges[v][at - 1].to] : low[v]);
+      if (at > 0)
+        low[v] = std::min(low[v], component[edges[v][at - 1].to] == kNone ? low[edges[v][at - 1].to] : low[v]);
       if (at < edges[v].size()) {
         if (index[edges[v][at].to] == kNone) work.push_back({edges[v][at].to, 0});
         continue;

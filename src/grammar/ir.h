@@ -1,12 +1,12 @@
 // Ir: a context-free grammar over bytes, what every grammar of quern (JSON Schema, regular expression, GBNF) becomes.
 // IrBuilder makes one.
 //
-// An alternative is a sequence of symbols: a set of bytes, or a rule. UTF-8 is spelled out in bytes, so that a token may
-// end within a character. A special token of a vocabulary, "<|im_end|>", is kSpecialByte and then its text: no text that
-// is UTF-8 holds that byte, so only the token itself matches.
+// An alternative is a sequence of symbols: a set of bytes, or a rule. UTF-8 is spelled out in bytes, so that a token
+// may end within a character. A special token of a vocabulary, "<|im_end|>", is kSpecialByte and then its text: no text
+// that is UTF-8 holds that byte, so only the token itself matches.
 //
-// An Ir that finish() gave has no left recursion, and from every place in it the end can be reached: who follows it never
-// comes to a dead end. It is immutable; any thread may read it.
+// An Ir that finish() gave has no left recursion, and from every place in it the end can be reached: who follows it
+// never comes to a dead end. It is immutable; any thread may read it.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +49,16 @@ struct Ir {
   std::vector<uint32_t> least_bytes, least_alternative;
 };
 
+// The UTF-8 of a range of code points (first <= last <= 0x10FFFF, surrogates left out) as sequences of byte ranges.
+struct Utf8Sequence {
+  struct Bytes {
+    uint8_t first, last;
+  };
+  Bytes bytes[4];
+  size_t n = 0;
+};
+std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last);
+
 class IrBuilder {
  public:
   using Sequence = std::vector<Symbol>;
@@ -68,7 +78,9 @@ class IrBuilder {
   // The text of a special token: the token itself, or the same text in other tokens.
   Symbol special(std::string_view text);
   Symbol sequence(std::span<const Symbol> symbols);
-  Symbol sequence(std::initializer_list<Symbol> symbols) { return sequence(std::span(symbols.begin(), symbols.size())); }
+  Symbol sequence(std::initializer_list<Symbol> symbols) {
+    return sequence(std::span(symbols.begin(), symbols.size()));
+  }
   // Any of them; none: matches nothing.
   Symbol choice(std::span<const Symbol> symbols);
   Symbol choice(std::initializer_list<Symbol> symbols) { return choice(std::span(symbols.begin(), symbols.size())); }
@@ -83,7 +95,8 @@ class IrBuilder {
   };
   Symbol characters(std::span<const Range> ranges, bool negated = false);
 
-  // Drops what cannot end. kInvalidArgument: nothing matches, or left recursion; kResource: more than kMaxSymbols. Once.
+  // Drops what cannot end. kInvalidArgument: nothing matches, or left recursion; kResource: more than kMaxSymbols.
+  // Once.
   Result<Ir> finish(Symbol root);
 
  private:
@@ -91,24 +104,16 @@ class IrBuilder {
     uint32_t rule, first, last;
   };
   [[nodiscard]] Ir sorted() const;
+  Symbol utf8_tree(std::span<const Utf8Sequence> sequences, size_t at);
 
   std::vector<ByteSet> sets_;
   std::map<ByteSet, uint32_t> set_index_;
   std::map<std::string, Symbol, std::less<>> literals_;
+  std::map<std::vector<Sequence>, Symbol> trees_;  // of characters, by their alternatives
   std::vector<Symbol> symbols_;
   std::vector<Alternative> alternatives_;
   uint32_t n_rules_ = 0;
   bool too_large_ = false;
 };
-
-// The UTF-8 of a range of code points (first <= last <= 0x10FFFF, surrogates left out) as sequences of byte ranges.
-struct Utf8Sequence {
-  struct Bytes {
-    uint8_t first, last;
-  };
-  Bytes bytes[4];
-  size_t n = 0;
-};
-std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last);
 
 }  // namespace quern::grammar
