@@ -24,7 +24,7 @@ class Automaton {
   static constexpr State kDead = 0;
   static constexpr size_t kMaxStacks = 1 << 21;
   static constexpr size_t kMaxTableEntries = 1 << 24;  // 64 MB
-  static constexpr size_t kMaxStacksOfState = 1 << 14;
+  static constexpr size_t kMaxStacksOfState = 1 << 12;
 
   explicit Automaton(std::shared_ptr<const Ir> ir);
   Automaton(const Automaton&) = delete;

@@ -81,6 +81,7 @@ class IrBuilder {
   // where `negated` in none of them.
   struct Range {
     uint32_t first = 0, last = 0;
+    auto operator<=>(const Range&) const = default;
   };
   Symbol characters(std::span<const Range> ranges, bool negated = false);
 

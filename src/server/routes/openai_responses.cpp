@@ -22,7 +22,7 @@ constexpr const char* kMetadataSchema = R"({"type": "object", "additionalPropert
 
 struct ResponseBody {
   std::string model;
-  Json input, metadata = Json::object();
+  Json input, text, metadata = Json::object();
   std::optional<std::string> instructions;
   std::optional<int64_t> max_output_tokens;
   bool stream = false;
@@ -40,6 +40,16 @@ struct ResponseBody {
     unsupported(v);
   }
 
+  // As it was asked for.
+  [[nodiscard]] Json format() const {
+    const auto at = text.find("format");
+    return text.is_object() && at != text.end() ? *at : Json{{"type", "text"}};
+  }
+
+  std::optional<BodyError> take_grammar(Grammars& grammars, Grammar& to) const {
+    return read_text_format(format(), "text.format", grammars, to);
+  }
+
   static void unsupported(FieldVisitor& v) {
     v.refuse("previous_response_id", kStateless, {});
     v.refuse("conversation", kStateless, {});
@@ -54,7 +64,7 @@ struct ResponseBody {
     v.refuse("max_tool_calls", kNoTools, {});
     v.refuse("include", "an answer has nothing more to include", {"[]"});
     v.refuse("top_logprobs", "chat completions have them", {"0"});
-    v.refuse("text", "answers are free text", {"{}", R"({"format": {"type": "text"}})"});
+    v.member({"text", "format: what the answer must look like"}, text, kTextFormatSchema);
     v.refuse("reasoning", "a model's thinking is not told apart here", {"{}", R"({"effort": "none"})"});
     v.refuse("image", "only text is taken and given", {});
     v.refuse("moderation", "this server moderates nothing", {});
@@ -99,7 +109,7 @@ class Answer {
                  {"previous_response_id", nullptr},
                  {"store", false},
                  {"temperature", body.sampling.temperature},
-                 {"text", {{"format", {{"type", "text"}}}}},
+                 {"text", {{"format", body.format()}}},
                  {"tool_choice", "none"},
                  {"tools", Json::array()},
                  {"top_p", body.sampling.top_p},
@@ -211,6 +221,7 @@ void generate(const std::shared_ptr<Call>& call, const ResponseBody& body, const
   std::vector<ServiceRequest> requests(1);
   GenerateOptions& options = requests[0].options;
   if (auto problem = body.sampling.take(info.n_vocab, options.sampling)) return call->refuse(*problem);
+  if (auto problem = body.take_grammar(call->app.grammars, options.grammar)) return call->refuse(*problem);
   auto prompt = chat_prompt(*model, body.messages, nullptr, nullptr);
   if (!prompt) return call->fail(prompt.error());
   auto fit = fit_prompt(*call, *model, std::move(*prompt), 0);
