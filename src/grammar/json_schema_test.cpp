@@ -199,6 +199,25 @@ TEST(JsonSchema, Objects) {
   });
 }
 
+TEST(JsonSchema, NamesByPattern) {
+  check({
+      {R"({"patternProperties": {"^x_": {"type": "integer"}}})",
+       {"{}", R"({"x_":1,"x_b":2})"},
+       {R"({"x_":"a"})", R"({"a":1})"}},
+      {R"({"properties": {"x_a": {"minimum": 5}}, "patternProperties": {"^x_": {"type": "integer"}, "b$": {"maximum": 3}},
+           "additionalProperties": {"type": "null"}})",
+       {R"({"x_a":5,"x_b":3,"b":2.5,"c":null,"x_c":9})", R"({"b":-1})"},
+       {R"({"x_a":4})", R"({"x_b":4})", R"({"x_b":2.5})", R"({"b":null})", R"({"c":1})"}},
+      {R"({"propertyNames": {"pattern": "^[a-c]+$", "maxLength": 2}, "required": ["b"]})",
+       {R"({"b":1})", R"({"b":1,"ca":2})"},
+       {R"({"b":1,"d":2})", R"({"b":1,"abc":2})"}},
+      {R"({"properties": {"a": true, "bb": true}, "propertyNames": {"maxLength": 1}})",
+       {R"({"a":1})"},
+       {R"({"bb":1})"}},
+      {R"({"propertyNames": false})", {"{}"}, {R"({"a":1})"}},
+  });
+}
+
 TEST(JsonSchema, Combinations) {
   check({
       {R"({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 5}]})", {"\"a\"", "5"}, {"4", "null"}},
@@ -253,6 +272,7 @@ TEST(JsonSchema, PartsThatNothingSatisfiesAreLeftOut) {
        {"false", R"({"type": "string", "enum": [1]})", R"({"type": "integer", "minimum": 2, "maximum": 1})",
         R"({"type": "array", "minItems": 2, "maxItems": 1})", R"({"enum": []})",
         R"({"properties": {"a": false}, "required": ["a"]})",
+        R"({"patternProperties": {"a": true}, "additionalProperties": false, "required": ["b"]})",
         R"({"properties": {"a": {"$ref": "#"}}, "required": ["a"]})",
         R"({"type": "object", "properties": {"a": true}, "additionalProperties": false, "minProperties": 2})"}) {
     const auto compiled = compile(schema);
@@ -267,8 +287,7 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedByName) {
       {R"({"properties": {"a/b": {"not": {}}}})", "#/properties/a~1b: the keyword \"not\" is not supported"},
       {R"({"if": {}, "then": {}})", "\"if\""},
       {R"({"dependentRequired": {"a": ["b"]}})", "\"dependentRequired\""},
-      {R"({"patternProperties": {"a": true}})", "\"patternProperties\""},
-      {R"({"propertyNames": {"maxLength": 1}})", "\"propertyNames\""},
+      {R"({"propertyNames": {"anyOf": [{"maxLength": 1}, {"minLength": 3}]}})", "\"propertyNames\""},
       {R"({"unevaluatedProperties": false})", "\"unevaluatedProperties\""},
       {R"({"contains": {"const": 1}})", "\"contains\""},
       {R"({"uniqueItems": true})", "\"uniqueItems\""},
@@ -495,6 +514,9 @@ class RandomSchema {
     if (!chance(4)) add("properties", "{" + properties + "}");
     if (chance(2)) add("required", chance(2) ? R"(["a"])" : R"(["b", "z"])");
     if (chance(3)) add("additionalProperties", schema(depth - 1));
+    if (chance(6))
+      add("patternProperties", fmt::format(R"({{"^[ab]": {}, "c$": {}}})", schema(depth - 1), schema(depth - 1)));
+    if (chance(10)) add("propertyNames", R"({"pattern": "^[a-z]*$", "maxLength": 2})");
     if (chance(6)) add("minProperties", std::to_string(below(3)));
     if (chance(6)) add("maxProperties", std::to_string(below(4)));
   }

@@ -80,20 +80,40 @@ struct Compiler::Members {
   };
   std::vector<Member> listed;
   std::vector<std::string_view> names;  // of the listed ones and those that must not be there
-  std::optional<Symbol> others;         // the value of any other
+  std::optional<Symbol> others;         // any other: name, colon and value
   size_t least = 0, most = kNoLimit;
 };
+
+// The value of a listed name, as all schemas ask; never() where the name must not be there.
+Result<Symbol> Compiler::value_of(std::string_view name, const Facts& facts) {
+  std::vector<const Value*> all;
+  Value text;
+  text.kind = Value::Kind::kString;
+  text.text = name;
+  for (const Node* node : facts.nodes) {
+    QUERN_CHECK_OK(budget_.spend(1));
+    if (node->property_names != nullptr) {
+      QUERN_TRY(const bool good, validator_.accepts(text, *node->property_names));
+      if (!good) return text_.never();
+    }
+    QUERN_TRY(const std::vector<const Value*> schemas, schemas_of_member(text.text, *node, texts_));
+    all.insert(all.end(), schemas.begin(), schemas.end());
+  }
+  return rule_for(all);
+}
 
 Result<Compiler::Members> Compiler::members_of(const Facts& facts) {
   Members members{.listed = {}, .names = {}, .others = {}, .least = facts.min_properties, .most = facts.max_properties};
   std::unordered_set<std::string_view> known, required;
-  bool lists = false, asks = false;  // `properties`, `additionalProperties`
+  bool lists = false, asks = false;  // `properties` or `patternProperties`; `additionalProperties`
   const auto add_name = [&](std::string_view name) {
     if (known.insert(name).second) members.names.push_back(name);
   };
   for (const Node* node : facts.nodes) {
-    lists |= node->properties != nullptr && !node->properties->names.empty();
     asks |= node->additional != nullptr;
+    for (const Value* properties : {node->properties, node->pattern_properties}) {
+      lists |= properties != nullptr && !properties->names.empty();
+    }
     if (node->properties == nullptr) continue;
     for (const std::string& name : node->properties->names) add_name(name);
   }
@@ -101,38 +121,44 @@ Result<Compiler::Members> Compiler::members_of(const Facts& facts) {
     required.insert(node->required.begin(), node->required.end());
     for (const std::string_view name : node->required) add_name(name);
   }
-  std::vector<const Value*> schemas;
   for (const std::string_view name : members.names) {
-    QUERN_CHECK_OK(budget_.spend(facts.nodes.size()));
-    schemas.clear();
-    for (const Node* node : facts.nodes) {
-      const Value* schema = node->properties == nullptr ? nullptr : node->properties->find(name);
-      if (schema == nullptr) schema = node->additional;
-      if (schema != nullptr) schemas.push_back(schema);
-    }
-    QUERN_TRY(const Symbol value, rule_for(schemas));
-    if (value != text_.never() || required.contains(name))
-      members.listed.push_back({name, value, required.contains(name)});
+    QUERN_TRY(const Symbol value, value_of(name, facts));
+    const bool needed = required.contains(name);
+    if (value != text_.never() || needed) members.listed.push_back({name, value, needed});
   }
-  schemas.clear();
-  for (const Node* node : facts.nodes) {
-    if (node->additional != nullptr) schemas.push_back(node->additional);
-  }
-  QUERN_TRY(const Symbol others, rule_for(schemas));
   // Where properties are listed and nothing is said of others, none are written, unless there must be more than listed.
-  const bool wanted = asks || !lists || members.least > members.listed.size();
-  if (wanted && others != text_.never()) members.others = others;
+  QUERN_CHECK_OK(add_others(facts, asks || !lists || members.least > members.listed.size(), members));
   return members;
 }
 
-Result<Symbol> Compiler::other_name(const Members& members) {
-  if (members.names.empty()) return text_.string();
-  auto names = Dfa::texts(members.names);
-  if (names) names = names->complement();
-  if (!names) return tl::unexpected<Error>(names.error());
-  QUERN_CHECK_OK(budget_.spend(names->states().size()));
-  const Symbol quote = to_.literal("\"");
-  return to_.sequence({quote, names->minimal().write_json(to_), quote});
+// `unmatched`: also those that no pattern speaks of.
+Status Compiler::add_others(const Facts& facts, bool unmatched, Members& members) {
+  const auto speaks = [](const Node* node) {
+    return node->pattern_properties != nullptr || node->property_names != nullptr;
+  };
+  const bool plain = members.names.empty() && std::none_of(facts.nodes.begin(), facts.nodes.end(), speaks);
+  std::vector<Names> classes;
+  if (plain) {
+    classes.push_back({.texts = Dfa::any(), .schemas = {}, .nodes = {}});
+  } else {
+    QUERN_TRY(classes, other_names(facts, members.names));
+  }
+  std::vector<Symbol> pairs;
+  for (const Names& names : classes) {
+    if (names.schemas.empty() && !unmatched) continue;
+    std::vector<const Value*> schemas = names.schemas;
+    for (const Node* node : facts.nodes) {
+      const bool matched = std::find(names.nodes.begin(), names.nodes.end(), node) != names.nodes.end();
+      if (node->additional != nullptr && !matched) schemas.push_back(node->additional);
+    }
+    QUERN_TRY(const Symbol value, rule_for(schemas));
+    if (value == text_.never()) continue;
+    const Symbol quote = to_.literal("\"");
+    const Symbol name = plain ? text_.string() : to_.sequence({quote, names.texts.minimal().write_json(to_), quote});
+    pairs.push_back(text_.pair(name, value));
+  }
+  if (!pairs.empty()) members.others = to_.choice(pairs);
+  return {};
 }
 
 // [k]: up to k more members and the end; without a bound, [0] is any number of them.
@@ -165,9 +191,7 @@ Result<Symbol> Compiler::object(const Facts& facts) {
                   schema_.place(*facts.nodes.front()->value));
   }
   if (members.least > members.listed.size() + (members.others ? 1 : 0)) return text_.never();
-  auto written = write_members(members);
-  if (written) return written;
-  return fail_f(written.error().code, "{}: {}", schema_.place(*facts.nodes.front()->value), written.error().message);
+  return write_members(members);
 }
 
 // A rule for each place in the list of names and number of members written so far, as far as that matters: from the
@@ -177,11 +201,7 @@ Result<Symbol> Compiler::write_members(const Members& members) {
   const size_t most = members.others || members.most < n ? members.most : kNoLimit;
   const size_t counted = std::max<size_t>({1, members.least, most == kNoLimit ? 0 : std::min(most, n)});
   QUERN_CHECK_OK(budget_.spend((n + 1) * (counted + 1)));
-  std::optional<Symbol> pair;
-  if (members.others) {
-    QUERN_TRY(const Symbol name, other_name(members));
-    pair = text_.pair(name, *members.others);
-  }
+  const std::optional<Symbol> pair = members.others;
   const Symbol end = to_.sequence({text_.space(), to_.literal("}")});
   const std::vector<Symbol> more = pair ? more_members(*pair, most) : std::vector<Symbol>();
   std::vector<Symbol> after;  // by the number of members written
