@@ -167,6 +167,12 @@ TEST(JsonSchema, Arrays) {
        {"[3]", "[]"},
        {"[1]", "[4]"}},
       {R"({"items": false})", {"[]"}, {"[1]"}},
+      {R"({"items": {"enum": ["a", "b", 1, 1.0, "c"]}, "uniqueItems": true, "minItems": 1, "maxItems": 3})",
+       {R"(["a"])", R"(["a", "c"])", R"(["b",1,"c"])"},
+       {"[]", R"(["a","a"])", R"(["c","a"])", "[1,1.0]", R"(["a","b",1,"c"])"}},
+      {R"({"items": {"enum": ["a", "b"]}, "uniqueItems": true})",
+       {"[]", R"(["b"])", R"(["a","b"])"},
+       {R"(["b","b"])", R"(["a",])"}},
       {R"({"type": "array", "maxItems": 1, "uniqueItems": true})", {"[]", "[1]"}, {"[1,2]"}},
   });
 }
@@ -510,6 +516,7 @@ class RandomSchema {
     if (chance(3)) add("prefixItems", schemas(depth - 1));
     if (chance(3)) add("minItems", std::to_string(below(3)));
     if (chance(3)) add("maxItems", std::to_string(below(5)));
+    if (chance(12)) add("uniqueItems", "true");
   }
 
   template <class Add>

@@ -75,7 +75,9 @@ class Compiler {
   Status define(Symbol rule, const Set& set);
   Status branch(Symbol rule, const Set& set, size_t at, bool any_of);
   Facts facts_of(const Set& set) const;
-  Status literals(Symbol rule, const Set& set, const Value* enumeration, const Value* constant);
+  [[nodiscard]] const Node* listing(const Set& set) const;
+  Result<std::vector<const Value*>> listed_values(const Set& set, const Node& listed);
+  Status literals(Symbol rule, const std::vector<const Value*>& values);
   Status add_strings(Symbol rule, const std::vector<const Value*>& strings);
   // one_of.cpp: whether no value satisfies both; false where that cannot be told
   Result<bool> differ(const Value& a, const Value& b, unsigned depth);
@@ -90,7 +92,13 @@ class Compiler {
   Result<Dfa> allowed_names(const Facts& facts, const std::vector<std::string_view>& listed);
   // containers.cpp
   struct Members;
+  struct Item {
+    Symbol text;
+    bool required;
+  };
   Result<Symbol> array(const Facts& facts);
+  Result<Symbol> unique_array(const Facts& facts, const Node& unique);
+  Symbol in_order(const std::vector<Item>& items, std::vector<Symbol> after, size_t most);
   Result<Symbol> object(const Facts& facts);
   Result<Members> members_of(const Facts& facts);
   Result<Symbol> value_of(std::string_view name, const Facts& facts);

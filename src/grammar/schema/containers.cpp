@@ -16,15 +16,19 @@ constexpr size_t kMaxChosen = 4096;
 Result<Symbol> Compiler::array(const Facts& facts) {
   if (facts.max_items < facts.min_items) return text_.never();
   size_t n_prefix = 0;
-  const Node* unique = nullptr;
   for (const Node* node : facts.nodes) {
     n_prefix = std::max(n_prefix, node->prefix_items.size());
-    if (node->unique_items != nullptr) unique = node;
+    if (node->unique_items != nullptr && facts.max_items > 1) return unique_array(facts, *node);
   }
-  if (unique != nullptr && facts.max_items > 1) {
-    return fail_f(ErrorCode::kUnsupported, "{}: the keyword \"uniqueItems\" is not supported",
-                  schema_.place(*unique->value));
+  const bool loops = facts.max_items == kNoLimit;
+  const size_t counted = std::max(facts.min_items, n_prefix);
+  if (counted > IrBuilder::kMaxSymbols) {
+    return placed<Symbol>(*facts.nodes.front(), fail(ErrorCode::kResource, "minItems is too large"));
   }
+  const size_t last = loops ? std::max<size_t>(counted, 1) : std::min(facts.max_items, counted + kMaxChosen);
+  QUERN_CHECK_OK(budget_.spend(last + n_prefix * facts.nodes.size()));
+  if (last == 0) return to_.literal("[]");
+
   const auto item = [&](size_t i) {
     std::vector<const Value*> schemas;
     for (const Node* node : facts.nodes) {
@@ -33,19 +37,9 @@ Result<Symbol> Compiler::array(const Facts& facts) {
     }
     return rule_for(schemas);
   };
-  QUERN_CHECK_OK(budget_.spend(n_prefix * facts.nodes.size()));
   QUERN_TRY(const Symbol rest, item(n_prefix));
-  const size_t counted = std::max(facts.min_items, n_prefix);
-  const bool loops = facts.max_items == kNoLimit;
-  if (facts.min_items > IrBuilder::kMaxSymbols) {
-    return fail_f(ErrorCode::kResource, "{}: minItems is too large", schema_.place(*facts.nodes.front()->value));
-  }
-  const size_t last = loops ? counted : std::min(facts.max_items, counted + kMaxChosen);
-  QUERN_CHECK_OK(budget_.spend(last));
-
   const Symbol end = to_.sequence({text_.space(), to_.literal("]")});
-  // after[i]: what follows i items; made from the last one back.
-  Symbol after = end;
+  Symbol after = end;  // what follows the last item that is counted, then the one before, ...
   if (loops) {
     after = to_.rule();
     to_.add(after, {end});
@@ -58,17 +52,64 @@ Result<Symbol> Compiler::array(const Facts& facts) {
     to_.add(before, {i == 1 ? text_.space() : text_.comma(), value, after});
     after = before;
   }
-  if (last == 0) {
-    after = to_.rule();
-    to_.add(after, {to_.literal("]")});
-    if (loops) {
-      const Symbol more = to_.rule();
-      to_.add(more, {end});
-      to_.add(more, {text_.comma(), rest, more});
-      to_.add(after, {text_.space(), rest, more});
-    }
-  }
   return to_.sequence({to_.literal("["), after});
+}
+
+// Items that are listed (by enum) can be kept from coming twice: they come in the order in which they are listed.
+Result<Symbol> Compiler::unique_array(const Facts& facts, const Node& unique) {
+  Closure items;
+  bool prefix = false;
+  for (const Node* node : facts.nodes) {
+    prefix |= !node->prefix_items.empty();
+    if (node->items != nullptr) QUERN_CHECK_OK(close(*node->items, items));
+  }
+  const Node* const listed = listing(items.set);
+  if (prefix || (!items.never && listed == nullptr)) {
+    return fail_f(ErrorCode::kUnsupported,
+                  "{}: the keyword \"uniqueItems\" is not supported where the items have no enum",
+                  schema_.place(*unique.value));
+  }
+  std::vector<const Value*> values;
+  if (!items.never) {
+    QUERN_TRY(values, listed_values(items.set, *listed));
+  }
+  std::vector<Item> texts;
+  for (size_t i = 0; i < values.size(); ++i) {
+    bool known = false;
+    for (size_t j = 0; j < i && !known; ++j) {
+      QUERN_TRY(known, validator_.equal(*values[i], *values[j]));
+    }
+    if (!known) texts.push_back({to_.literal(to_json(*values[i])), /*required=*/false});
+  }
+  if (facts.min_items > texts.size()) return text_.never();
+  const Symbol end = to_.sequence({text_.space(), to_.literal("]")});
+  const size_t counted = std::max<size_t>({1, facts.min_items, facts.max_items < texts.size() ? facts.max_items : 0});
+  QUERN_CHECK_OK(budget_.spend(texts.size() * counted));
+  std::vector<Symbol> after;
+  for (size_t written = 0; written <= counted; ++written) {
+    after.push_back(written < facts.min_items ? text_.never() : written == 0 ? to_.literal("]") : end);
+  }
+  return to_.sequence({to_.literal("["), in_order(texts, std::move(after), facts.max_items)});
+}
+
+// Items in the order given, with commas, at most so many; those that are not required may be left out. after[n]: what
+// follows n of them, the last one also more. A rule for each place in the list and number of items written so far, as
+// far as that matters: from the last place back to the first.
+Symbol Compiler::in_order(const std::vector<Item>& items, std::vector<Symbol> after, size_t most) {
+  const size_t counted = after.size() - 1;
+  for (size_t i = items.size(); i > 0; --i) {
+    std::vector<Symbol> before;
+    for (size_t written = 0; written <= std::min(i - 1, counted); ++written) {
+      const Symbol rule = before.emplace_back(to_.rule());
+      if (written < most) {
+        const Symbol lead = written == 0 ? text_.space() : text_.comma();
+        to_.add(rule, {lead, items[i - 1].text, after[std::min(written + 1, counted)]});
+      }
+      if (!items[i - 1].required) to_.add(rule, {after[written]});
+    }
+    after = std::move(before);
+  }
+  return after.front();
 }
 
 // What an object's members may be: the listed ones in order, then others.
@@ -194,8 +235,6 @@ Result<Symbol> Compiler::object(const Facts& facts) {
   return write_members(members);
 }
 
-// A rule for each place in the list of names and number of members written so far, as far as that matters: from the
-// last place back to the first.
 Result<Symbol> Compiler::write_members(const Members& members) {
   const size_t n = members.listed.size();
   const size_t most = members.others || members.most < n ? members.most : kNoLimit;
@@ -204,7 +243,7 @@ Result<Symbol> Compiler::write_members(const Members& members) {
   const std::optional<Symbol> pair = members.others;
   const Symbol end = to_.sequence({text_.space(), to_.literal("}")});
   const std::vector<Symbol> more = pair ? more_members(*pair, most) : std::vector<Symbol>();
-  std::vector<Symbol> after;  // by the number of members written
+  std::vector<Symbol> after;  // by the number of listed members written
   for (size_t written = 0; written <= counted; ++written) {
     const Symbol rule = after.emplace_back(to_.rule());
     if (written >= members.least) to_.add(rule, {written == 0 ? to_.literal("}") : end});
@@ -212,20 +251,11 @@ Result<Symbol> Compiler::write_members(const Members& members) {
     const Symbol rest = more[most == kNoLimit ? 0 : std::min(most - written - 1, more.size() - 1)];
     to_.add(rule, {written == 0 ? text_.space() : text_.comma(), *pair, rest});
   }
-  for (size_t i = n; i > 0; --i) {
-    const Members::Member& member = members.listed[i - 1];
-    const Symbol this_pair = text_.pair(to_.literal(json_quoted(member.name)), member.value);
-    std::vector<Symbol> before;
-    for (size_t written = 0; written <= std::min(i - 1, counted); ++written) {
-      const Symbol rule = before.emplace_back(to_.rule());
-      if (written < most) {
-        to_.add(rule, {written == 0 ? text_.space() : text_.comma(), this_pair, after[std::min(written + 1, counted)]});
-      }
-      if (!member.required) to_.add(rule, {after[written]});
-    }
-    after = std::move(before);
+  std::vector<Item> items;
+  for (const Members::Member& member : members.listed) {
+    items.push_back({text_.pair(to_.literal(json_quoted(member.name)), member.value), member.required});
   }
-  return to_.sequence({to_.literal("{"), after.front()});
+  return to_.sequence({to_.literal("{"), in_order(items, std::move(after), most)});
 }
 
 }  // namespace quern::grammar::schema

@@ -47,6 +47,8 @@ class Validator {
  public:
   Validator(Schema& schema, TextSets& texts, Budget& budget) : schema_(schema), texts_(texts), budget_(budget) {}
   Result<bool> accepts(const Value& instance, const Value& schema);
+  // 1 and 1.0 are, objects whatever their order.
+  Result<bool> equal(const Value& a, const Value& b);
 
  private:
   static constexpr size_t kMaxDepth = 1000;
@@ -58,7 +60,6 @@ class Validator {
   Result<bool> array(const Value& instance, const Node& node);
   Result<bool> object(const Value& instance, const Node& node);
   Result<bool> member(const std::string& name, const Value& value, const Node& node);
-  Result<bool> equal(const Value& a, const Value& b);
 
   Schema& schema_;
   TextSets& texts_;
