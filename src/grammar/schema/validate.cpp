@@ -15,10 +15,10 @@ Result<const Dfa*> TextSets::keep(std::string key, Result<Dfa> made, const Value
   return &made_.emplace(std::move(key), std::move(*made)).first->second;
 }
 
-Result<const Dfa*> TextSets::pattern(const Value& pattern) {
-  std::string key = "p" + pattern.text;
+Result<const Dfa*> TextSets::pattern(const std::string& pattern, const Value& at) {
+  std::string key = "p" + pattern;
   if (const auto known = made_.find(key); known != made_.end()) return &known->second;
-  return keep(std::move(key), regex_dfa(pattern.text), pattern);
+  return keep(std::move(key), regex_dfa(pattern), at);
 }
 
 Result<const Dfa*> TextSets::format(const Value& format) {
@@ -49,6 +49,19 @@ Types type_of(const Value& value) {
       return kObject;
   }
   return 0;
+}
+
+Result<std::vector<const Value*>> schemas_of_member(const std::string& name, const Node& node, TextSets& texts) {
+  std::vector<const Value*> schemas;
+  const Value* const listed = node.properties == nullptr ? nullptr : node.properties->find(name);
+  if (listed != nullptr) schemas.push_back(listed);
+  const Value* const patterns = node.pattern_properties;
+  for (size_t i = 0; patterns != nullptr && i < patterns->items.size(); ++i) {
+    QUERN_TRY(const Dfa* names, texts.pattern(patterns->names[i], patterns->items[i]));
+    if (names->matches(name)) schemas.push_back(&patterns->items[i]);
+  }
+  if (schemas.empty() && node.additional != nullptr) schemas.push_back(node.additional);
+  return schemas;
 }
 
 Result<bool> Validator::accepts(const Value& instance, const Value& schema) {
@@ -160,10 +173,23 @@ Result<bool> Validator::object(const Value& instance, const Node& node) {
     if (instance.find(name) == nullptr) return false;
   }
   for (size_t i = 0; i < n; ++i) {
-    const Value* const listed = node.properties == nullptr ? nullptr : node.properties->find(instance.names[i]);
-    const Value* const schema = listed != nullptr ? listed : node.additional;
-    if (schema == nullptr) continue;
-    QUERN_TRY(const bool good, accepts(instance.items[i], *schema));
+    QUERN_TRY(const bool good, member(instance.names[i], instance.items[i], node));
+    if (!good) return false;
+  }
+  return true;
+}
+
+Result<bool> Validator::member(const std::string& name, const Value& value, const Node& node) {
+  if (node.property_names != nullptr) {
+    Value text;
+    text.kind = Kind::kString;
+    text.text = name;
+    QUERN_TRY(const bool good, accepts(text, *node.property_names));
+    if (!good) return false;
+  }
+  QUERN_TRY(const std::vector<const Value*> schemas, schemas_of_member(name, node, texts_));
+  for (const Value* schema : schemas) {
+    QUERN_TRY(const bool good, accepts(value, *schema));
     if (!good) return false;
   }
   return true;

@@ -30,7 +30,9 @@ class Budget {
 class TextSets {
  public:
   TextSets(const Schema& schema, Budget& budget) : schema_(schema), budget_(budget) {}
-  Result<const Dfa*> pattern(const Value& pattern);
+  // `at`: whom an error names.
+  Result<const Dfa*> pattern(const std::string& pattern, const Value& at);
+  Result<const Dfa*> pattern(const Value& pattern) { return this->pattern(pattern.text, pattern); }
   Result<const Dfa*> format(const Value& format);
 
  private:
@@ -45,6 +47,8 @@ class Validator {
  public:
   Validator(Schema& schema, TextSets& texts, Budget& budget) : schema_(schema), texts_(texts), budget_(budget) {}
   Result<bool> accepts(const Value& instance, const Value& schema);
+  // 1 and 1.0 are, objects whatever their order.
+  Result<bool> equal(const Value& a, const Value& b);
 
  private:
   static constexpr size_t kMaxDepth = 1000;
@@ -55,7 +59,7 @@ class Validator {
   Result<bool> string(const Value& instance, const Node& node);
   Result<bool> array(const Value& instance, const Node& node);
   Result<bool> object(const Value& instance, const Node& node);
-  Result<bool> equal(const Value& a, const Value& b);
+  Result<bool> member(const std::string& name, const Value& value, const Node& node);
 
   Schema& schema_;
   TextSets& texts_;
@@ -63,7 +67,10 @@ class Validator {
   size_t depth_ = 0;
 };
 
-// A number's characters count as JSON Schema counts them: code points.
+// What one schema object asks of a member's value: properties, patternProperties, or additionalProperties.
+Result<std::vector<const Value*>> schemas_of_member(const std::string& name, const Node& node, TextSets& texts);
+
+// As JSON Schema counts them: code points.
 size_t characters(std::string_view utf8);
 Types type_of(const Value& value);
 
