@@ -37,6 +37,7 @@ struct ResponseBody {
     v.member({"stream", "Answer by server-sent events, as the text comes"}, stream);
     v.member({"metadata", "Given back in the answer"}, metadata, kMetadataSchema);
     sampling.fields(v);
+    v.member({"text", "format: what the answer must look like"}, text, kTextFormatSchema);
     unsupported(v);
   }
 
@@ -64,7 +65,6 @@ struct ResponseBody {
     v.refuse("max_tool_calls", kNoTools, {});
     v.refuse("include", "an answer has nothing more to include", {"[]"});
     v.refuse("top_logprobs", "chat completions have them", {"0"});
-    v.member({"text", "format: what the answer must look like"}, text, kTextFormatSchema);
     v.refuse("reasoning", "a model's thinking is not told apart here", {"{}", R"({"effort": "none"})"});
     v.refuse("image", "only text is taken and given", {});
     v.refuse("moderation", "this server moderates nothing", {});
@@ -83,6 +83,10 @@ struct ResponseBody {
   std::optional<BodyError> check() {
     for (const auto& [name, value] : metadata.items()) {
       if (!value.is_string()) return BodyError{"metadata." + name, fmt::format("'metadata.{}' must be a string", name)};
+    }
+    for (const auto& [name, value] : text.items()) {
+      if (name == "format" || (name == "verbosity" && (value.is_null() || value == "medium"))) continue;
+      return BodyError{"text." + name, fmt::format("'text.{}' is not supported: only 'text.format' is", name)};
     }
     return input_messages(input, instructions.value_or(""), messages);
   }
