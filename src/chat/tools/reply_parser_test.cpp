@@ -171,7 +171,8 @@ TEST(ReplyParser, ReadsEachFamily) {
     const auto any = parse_tool_calls(c.text, kTools);
     ASSERT_TRUE(any);
     const bool framed = format.name() == "harmony" || format.name() == "gigachat3" || format.name() == "gigachat3.1";
-    EXPECT_THAT(show(*any), framed ? HasSubstr(kWeather) : ::testing::Eq(kWeather));
+    const std::string shown = show(*any);
+    EXPECT_EQ(framed ? shown.substr(shown.find('|', shown.find("get_weather") - 1)) : shown, kWeather);
   }
 }
 
