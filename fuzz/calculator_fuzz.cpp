@@ -8,8 +8,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto value = quern::tools::calculate(text);
+  const auto value = quern::toolbox::calculate(text);
   if (value ? !std::isfinite(*value) : value.error().message.empty()) std::abort();
-  if (value && quern::tools::number_text(*value).empty()) std::abort();
+  if (value && quern::toolbox::number_text(*value).empty()) std::abort();
   return 0;
 }

@@ -11,7 +11,7 @@
 #include "tools/tools_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace quern::tools;
+  using namespace quern::toolbox;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const size_t end = text.find('\0');
   const std::string_view arguments = end == std::string_view::npos ? "{}" : text.substr(end + 1);

@@ -22,7 +22,7 @@
 
 namespace quern {
 
-namespace tools {
+namespace toolbox {
 struct Tool;
 }
 
@@ -98,7 +98,7 @@ class ToolRegistry {
   [[nodiscard]] Result<ToolCallPlan> prepare(std::string_view name, std::string_view arguments_json) const;
 
  private:
-  std::vector<std::shared_ptr<const tools::Tool>> tools_;
+  std::vector<std::shared_ptr<const toolbox::Tool>> tools_;
 };
 
 }  // namespace quern

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -153,4 +153,4 @@ Json read_argument_map(FileReader& reader, const YamlNode& map, std::string_view
   return ArgumentReader(reader).object(map, what);
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

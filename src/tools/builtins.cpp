@@ -6,7 +6,7 @@
 #include "tools/calculator.h"
 #include "tools/text.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -73,4 +73,4 @@ Result<Action> builtin_action(std::shared_ptr<const Tool> tool, const Json& argu
                 [expression](const ToolCallPlan::Cancelled&) { return timed([&] { return calculated(expression); }); }};
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -7,7 +7,7 @@
 
 #include "tools/execute.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 std::span<const std::string_view> builtin_names();
 std::optional<Builtin> find_builtin(std::string_view name);
@@ -16,4 +16,4 @@ Json builtin_parameters(Builtin which);
 
 Result<Action> builtin_action(std::shared_ptr<const Tool> tool, const Json& arguments);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -9,7 +9,7 @@
 
 #include "base/nearest.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -216,4 +216,4 @@ std::string number_text(double value) {
   return fmt::format("{:.15g}", value);
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -16,7 +16,7 @@
 
 #include "base/result.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 inline constexpr size_t kMaxExpressionBytes = 1000;
 inline constexpr size_t kMaxExpressionDepth = 50;
@@ -27,4 +27,4 @@ Result<double> calculate(std::string_view expression);
 // 15 significant digits; whole numbers below 2^53 with all of theirs.
 std::string number_text(double value);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace quern::tools {
+namespace quern::toolbox {
 namespace {
 
 std::string result(std::string_view expression) {
@@ -78,4 +78,4 @@ TEST(Calculator, IsBounded) {
 }
 
 }  // namespace
-}  // namespace quern::tools
+}  // namespace quern::toolbox

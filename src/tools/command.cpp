@@ -8,7 +8,7 @@
 #include "tools/text.h"
 #include "tools/value_text.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -174,4 +174,4 @@ Result<Action> command_action(std::shared_ptr<const Tool> tool, const Json& argu
                 }};
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

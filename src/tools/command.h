@@ -7,7 +7,7 @@
 
 #include "tools/execute.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 // The argument list. An element whose placeholder names an absent argument is left out; one with a list is repeated for
 // each of its items.
@@ -15,4 +15,4 @@ Result<std::vector<std::string>> command_line(const CommandTool& command, const 
 
 Result<Action> command_action(std::shared_ptr<const Tool> tool, const Json& arguments);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -6,7 +6,7 @@
 #include "tools/http.h"
 #include "tools/text.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -32,4 +32,4 @@ Result<Action> make_action(std::shared_ptr<const Tool> tool, const Json& argumen
                 [tool, text](const ToolCallPlan::Cancelled&) { return run_function(*tool, text); }};
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -8,7 +8,7 @@
 #include "quern/tool_registry.h"
 #include "tools/tool.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 struct Action {
   std::string shown;  // see ToolCallPlan::shown()
@@ -23,4 +23,4 @@ Result<Action> make_action(std::shared_ptr<const Tool> tool, const Json& argumen
 inline constexpr const char* kPassedOn[] = {"PATH",   "HOME",     "USER", "LOGNAME", "LANG",
                                             "LC_ALL", "LC_CTYPE", "TZ",   "TMPDIR"};
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -9,7 +9,7 @@
 #include "base/nearest.h"
 #include "config/units.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -117,4 +117,4 @@ const YamlNode* find_entry(const YamlNode& map, std::string_view key) {
   return at == map.entries.end() ? nullptr : &at->value;
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

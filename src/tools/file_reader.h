@@ -9,7 +9,7 @@
 
 #include "config/yaml_tree.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 class FileReader {
  public:
@@ -39,4 +39,4 @@ class FileReader {
 // The value of a key, or null.
 const YamlNode* find_entry(const YamlNode& map, std::string_view key);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -7,7 +7,7 @@
 #include "tools/text.h"
 #include "tools/value_text.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -128,4 +128,4 @@ Result<Action> http_action(std::shared_ptr<const Tool> tool, const Json& argumen
                 }};
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

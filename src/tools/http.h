@@ -7,7 +7,7 @@
 
 #include "tools/execute.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 bool method_has_body(std::string_view method);  // POST, PUT, PATCH
 
@@ -19,4 +19,4 @@ Result<std::string> call_url(const HttpTool& http, const Json& arguments);
 
 Result<Action> http_action(std::shared_ptr<const Tool> tool, const Json& arguments);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

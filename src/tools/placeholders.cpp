@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 bool is_argument_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
@@ -45,4 +45,4 @@ Result<Pattern> parse_pattern(std::string_view text) {
   return pattern;
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 struct PatternPiece {
   bool is_argument = false;
@@ -32,4 +32,4 @@ bool is_argument_name(std::string_view name);
 // kInvalidArgument: a brace that is not closed or not opened, or a placeholder that is no name.
 Result<Pattern> parse_pattern(std::string_view text);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -15,8 +15,8 @@ namespace quern {
 
 namespace {
 
-using tools::Json;
-using tools::Tool;
+using toolbox::Json;
+using toolbox::Tool;
 
 std::string json_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -35,7 +35,7 @@ ToolInfo info_of(const Tool& tool) {
 }  // namespace
 
 Result<ToolRegistry> ToolRegistry::parse(std::string_view name, std::string_view text) {
-  tools::ToolsReading reading = tools::read_tools(name, text);
+  toolbox::ToolsReading reading = toolbox::read_tools(name, text);
   if (!reading.problems.empty()) {
     return fail_f(ErrorCode::kInvalidArgument, "{}", fmt::join(reading.problems, "\n"));
   }
@@ -50,7 +50,7 @@ Result<ToolRegistry> ToolRegistry::load(const std::string& path) {
 }
 
 Status ToolRegistry::add(Function function) {
-  if (!tools::is_tool_name(function.name)) {
+  if (!toolbox::is_tool_name(function.name)) {
     return fail_f(ErrorCode::kInvalidArgument, "'{}': the name of a tool has letters, digits, _ and -, at most 64",
                   function.name);
   }
@@ -61,13 +61,13 @@ Status ToolRegistry::add(Function function) {
   if (!tool.parameters.is_object()) {
     return fail_f(ErrorCode::kInvalidArgument, "{}: the parameters are not a JSON object", tool.name);
   }
-  if (auto status = tools::check_schema(tool.parameters); !status) {
+  if (auto status = toolbox::check_schema(tool.parameters); !status) {
     return fail_f(status.error().code, "{}: {}", tool.name, status.error().message);
   }
   if (!tool.parameters.contains("type")) tool.parameters["type"] = "object";
   if (!tool.parameters.contains("properties")) tool.parameters["properties"] = Json::object();
   tool.confirm = function.confirm;
-  tool.what = tools::FunctionTool{std::move(function.call)};
+  tool.what = toolbox::FunctionTool{std::move(function.call)};
   tools_.push_back(std::make_shared<const Tool>(std::move(tool)));
   return {};
 }
@@ -105,9 +105,9 @@ Result<ToolCallPlan> ToolRegistry::prepare(std::string_view name, std::string_vi
         nearest ? fmt::format(": did you mean {}?", *nearest) : fmt::format("; there are {}", fmt::join(names, ", ")));
   }
   const auto named = [&](Error error) { return fail_f(error.code, "{}: {}", (*at)->name, error.message); };
-  const auto arguments = tools::read_arguments((*at)->parameters, arguments_json);
+  const auto arguments = toolbox::read_arguments((*at)->parameters, arguments_json);
   if (!arguments) return named(arguments.error());
-  auto action = tools::make_action(*at, *arguments);
+  auto action = toolbox::make_action(*at, *arguments);
   if (!action) return named(action.error());
   ToolCallPlan plan;
   plan.info_ = info_of(**at);

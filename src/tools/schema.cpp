@@ -11,7 +11,7 @@
 #include "base/nearest.h"
 #include "text/utf8.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -240,4 +240,4 @@ Result<Json> read_arguments(const Json& schema, std::string_view text) {
   return arguments;
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 inline constexpr size_t kMaxArgumentBytes = size_t{256} << 10;
 inline constexpr size_t kMaxArgumentDepth = 32;
@@ -24,4 +24,4 @@ Status check_schema(const nlohmann::ordered_json& schema);
 // fault (the first 8 of them), separated by "; ".
 Result<nlohmann::ordered_json> read_arguments(const nlohmann::ordered_json& schema, std::string_view text);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

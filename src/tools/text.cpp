@@ -6,7 +6,7 @@
 
 #include "text/utf8.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -104,4 +104,4 @@ std::string printable_lines(std::string_view text) {
   return result;
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 // At most `limit` bytes of it, cut at a character, invalid UTF-8 and NUL replaced by U+FFFD. `more` bytes followed that
 // were not kept, 0 for none; the text then ends in a line that says how much is missing, and that line is not counted.
@@ -19,4 +19,4 @@ std::string shell_quoted(std::string_view text);
 // For a terminal: line ends and tabs stay, other control characters are escaped as above.
 std::string printable_lines(std::string_view text);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "tools/placeholders.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 using Json = nlohmann::ordered_json;
 
@@ -51,4 +51,4 @@ struct Tool {
   std::variant<CommandTool, HttpTool, Builtin, FunctionTool> what;
 };
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -10,7 +10,7 @@
 #include "tools/file_reader.h"
 #include "tools/http.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 namespace {
 
@@ -329,4 +329,4 @@ ToolsReading read_tools(std::string_view file, std::string_view text) {
   return reading;
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -16,7 +16,7 @@
 
 #include "tools/tool.h"
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 struct ToolsReading {
   std::vector<Tool> tools;            // those without a problem, in the order of the file
@@ -28,4 +28,4 @@ ToolsReading read_tools(std::string_view file, std::string_view text);
 // [A-Za-z0-9_-], at most 64 characters: what every API and template takes.
 bool is_tool_name(std::string_view name);
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace quern::tools {
+namespace quern::toolbox {
 
 // Texts as they are, everything else as JSON writes it; a whole number never with a fraction or an exponent.
 inline std::string value_text(const nlohmann::ordered_json& value) {
@@ -18,4 +18,4 @@ inline std::string value_text(const nlohmann::ordered_json& value) {
   return value.dump();
 }
 
-}  // namespace quern::tools
+}  // namespace quern::toolbox
