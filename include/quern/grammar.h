@@ -1,12 +1,12 @@
-// Grammar: what a generated text must look like. Set in GenerateOptions, it masks tokens that would break it, so the text
-// matches by construction; when nothing more may follow, the text ends at once.
+// Grammar: what a generated text must look like. Set in GenerateOptions, it masks tokens that would break it, so the
+// text matches by construction; when nothing more may follow, the text ends at once.
 //
 //   auto grammar = quern::Grammar::json_schema(R"({"type": "object", "properties": {"age": {"type": "integer"}}})");
 //   engine->generate(prompt, {.grammar = *grammar});
 //
-// max_tokens holds too: when only as many tokens are left as the shortest end of the text takes, that end is written, and
-// the reason is kMaxTokens all the same. Stretches that the grammar leaves no choice in are not sampled but read at once.
-// Immutable; any thread; copies share what was compiled.
+// max_tokens holds too: when only as many tokens are left as the shortest end of the text takes, that end is written,
+// and the reason is kMaxTokens all the same. Stretches that the grammar leaves no choice in are not sampled but read at
+// once. Immutable; any thread; copies share what was compiled.
 #pragma once
 
 #include <memory>

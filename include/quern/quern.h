@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quern/grammar.h"
 #include "quern/profile.h"
 #include "quern/result.h"
 #include "quern/sampling.h"
@@ -52,6 +53,9 @@ struct GenerateOptions {
   unsigned n = 1;    // samples; they share one pass over the prompt
   SamplingOptions sampling;
   std::vector<std::string> stop;  // text that ends a sample; never part of the output
+  Grammar grammar;                // what the output must match; none: anything
+  // Where there are some, the output is free until one of them appears, and matches the grammar from its first byte on.
+  std::vector<std::string> grammar_triggers;
   bool ignore_eos = false;        // go on after the model's end token
   bool render_special = false;    // show control tokens as text
   bool prompt_logprobs = false;   // of the prompt's tokens too, as sampling.logprobs asks; nothing cached is reused

@@ -16,7 +16,8 @@ Loop::Loop(Runner& runner, const Tokenizer& tokenizer, const LoopOptions& option
       tokenizer_(tokenizer),
       options_(options),
       observer_(observer),
-      prefixes_(runner.kv().pool(), options.prefix_pages) {}
+      prefixes_(runner.kv().pool(), options.prefix_pages),
+      grammars_(std::make_unique<GrammarRuns>(tokenizer, runner.model().config().n_vocab)) {}
 
 void Loop::add(std::unique_ptr<Job> job) {
   const bool back =
@@ -202,8 +203,7 @@ void Loop::accept(Job& job, Sequence& s, const SampledToken& token) {
   }
   s.last_token = job.last_token = now;
   if (job.first_token == 0) job.first_token = now;
-  const size_t cap = job.request.options.n_ctx, n_ctx = runner_.n_ctx();
-  s.accept(token, job.request.options, tokenizer_, cap == 0 ? n_ctx : std::min(cap, n_ctx),
+  s.accept(token, job.request.options, tokenizer_, n_ctx_of(job),
            [&](const TokenEvent& event) { return job.sink->on_token(event); });
 }
 
@@ -220,11 +220,57 @@ Status Loop::after_forward(const Slot& slot, std::span<const float> logits) {
       s.pages = job.sequences[0].pages.share(job.n_prompt);
       s.n_computed = job.n_prompt;
     }
-    QUERN_TRY(const SampledToken token,
-              timed(runner_.profiler(), "sampling", [&] { return s.sampler.sample(logits, s.ids.size()); }));
-    timed(runner_.profiler(), "text", [&] { accept(job, s, token); });  // and what the caller does with it
+    QUERN_CHECK_OK(pick_next(job, s, logits));
   }
   return {};
+}
+
+Status Loop::pick_next(Job& job, Sequence& s, std::span<const float> logits) {
+  if (s.matcher && s.matcher->active()) return pick_under_grammar(job, s, logits);
+  QUERN_TRY(const SampledToken token,
+            timed(runner_.profiler(), "sampling", [&] { return s.sampler.sample(logits, s.ids.size()); }));
+  timed(runner_.profiler(), "text", [&] { accept(job, s, token); });  // and what the caller does with it
+  return {};
+}
+
+// Tokens that have to follow come without the model; where only as many are left as the shortest end takes, that end.
+Status Loop::pick_under_grammar(Job& job, Sequence& s, std::span<const float> logits) {
+  const size_t left = s.left(job.request.options, n_ctx_of(job));
+  // Whoever asks for log-probabilities wants the model's word for each token.
+  if (job.request.options.sampling.logprobs < 0) {
+    const std::vector<int32_t> forced = timed(runner_.profiler(), "grammar", [&] { return s.matcher->forced(); });
+    if (!forced.empty() && forced.size() + s.matcher->least_bytes() <= left) {
+      accept_all(job, s, forced);
+      s.n_to_read = s.remaining();
+      return {};
+    }
+  }
+  QUERN_TRY(const std::vector<uint32_t>* mask,
+            timed(runner_.profiler(), "grammar", [&] { return s.matcher->mask(); }));
+  QUERN_TRY(const SampledToken token, timed(runner_.profiler(), "sampling",
+                                            [&] { return s.sampler.sample(logits, s.ids.size(), {*mask}); }));
+  if (!s.matcher->can_end_after(token.id, left - 1)) {
+    if (auto end = s.matcher->shortest_end(left)) {
+      if (end->empty()) end->push_back(tokenizer_.eog_ids().empty() ? token.id : tokenizer_.eog_ids()[0]);
+      accept_all(job, s, std::span(*end).first(end->size() - 1));
+      s.ends_with = StopReason::kMaxTokens;
+      accept_all(job, s, std::span(*end).last(1));
+      return {};
+    }
+  }
+  timed(runner_.profiler(), "text", [&] { accept(job, s, token); });
+  return {};
+}
+
+void Loop::accept_all(Job& job, Sequence& s, std::span<const int32_t> ids) {
+  for (const int32_t id : ids) {
+    if (!s.done) accept(job, s, {.id = id, .top = {}});
+  }
+}
+
+size_t Loop::n_ctx_of(const Job& job) const {
+  const size_t cap = job.request.options.n_ctx;
+  return cap == 0 ? runner_.n_ctx() : std::min(cap, runner_.n_ctx());
 }
 
 void Loop::end_jobs() {

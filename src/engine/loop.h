@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/grammar_runs.h"
 #include "engine/kv_folder.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
@@ -118,9 +119,13 @@ class Loop {
   void make_inputs();
   size_t logit_rows_of(const Slot& slot, size_t n_tokens) const;
   Status after_forward(const Slot& slot, std::span<const float> logits);
+  Status pick_next(Job& job, Sequence& s, std::span<const float> logits);
+  Status pick_under_grammar(Job& job, Sequence& s, std::span<const float> logits);
   Status take_prompt_logprobs(const Slot& slot, size_t first, std::span<const float> logits);
   void take_states(Job& job, const Sequence& s, std::span<const float> states);
   void accept(Job& job, Sequence& s, const SampledToken& token);
+  void accept_all(Job& job, Sequence& s, std::span<const int32_t> ids);
+  [[nodiscard]] size_t n_ctx_of(const Job& job) const;
   void end_jobs();
   void end(Job& job);
 
@@ -130,6 +135,7 @@ class Loop {
   ServiceObserver* observer_;
   PrefixIndex prefixes_;
   StepCost cost_;
+  std::unique_ptr<GrammarRuns> grammars_;
   std::vector<std::unique_ptr<Job>> jobs_;     // in order of arrival
   std::vector<std::unique_ptr<Job>> leaving_;  // ended, their sinks have not heard of it
   std::map<std::string, uint32_t> tenants_;

@@ -52,6 +52,8 @@ Result<Sequence> Loop::make_sequence(const ServiceRequest& request, unsigned sam
   QUERN_TRY(Sampler sampler, Sampler::make(o.sampling, std::move(context)));
   QUERN_TRY(StopMatcher stops, StopMatcher::make(o.stop));
   sampler.accept(request.prompt);
+  std::optional<grammar::Matcher> matcher;
+  if (o.grammar) matcher.emplace(grammars_->get(o.grammar), o.grammar_triggers);
   return Sequence{.sample = sample,
                   .ids = request.prompt,
                   .n_prompt = request.prompt.size(),
@@ -62,7 +64,8 @@ Result<Sequence> Loop::make_sequence(const ServiceRequest& request, unsigned sam
                   .stops = std::move(stops),
                   .detokenizer = Detokenizer(tokenizer_, {.render_special = o.render_special, .text_start = false}),
                   .completion = {},
-                  .done = false};
+                  .done = false,
+                  .matcher = std::move(matcher)};
 }
 
 Result<std::unique_ptr<Job>> Loop::prepare(ServiceRequest request, std::shared_ptr<RequestSink> sink) const {

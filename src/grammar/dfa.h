@@ -2,8 +2,9 @@
 // JSON schema with a pattern, a length and a format is the intersection of three.
 //
 // Its alphabet is code points (0 to 0x10FFFF without surrogates), split into ranges; UTF-8 and JSON's escapes come when
-// it is written into an IrBuilder. A value; any thread. Every operation fails with kResource beyond kMaxStates.
-// Sources: subset construction and products as in Hopcroft, Motwani, Ullman, "Introduction to Automata Theory".
+// it is written into an IrBuilder. A value; any thread. Every operation fails with kResource beyond kMaxStates; a
+// product may have a few times as many before it is made minimal. Sources: subset construction and products as in
+// Hopcroft, Motwani, Ullman, "Introduction to Automata Theory".
 #pragma once
 
 #include <cstdint>
@@ -18,20 +19,22 @@ namespace quern::grammar {
 
 class Dfa {
  public:
-  static constexpr size_t kMaxStates = 20000;
+  static constexpr size_t kMaxStates = 20000, kMaxEdges = 1 << 20;
   struct Edge {
-    uint32_t first = 0, last = 0;  // code points, both included
+    uint32_t first = 0, last = 0;  // code points, both included, neither a surrogate
     uint32_t to = 0;
+    auto operator<=>(const Edge&) const = default;
   };
   struct State {
     std::vector<Edge> edges;  // sorted by `first`, disjoint
     bool accepts = false;
   };
 
-  // State 0 is the first. For regex.cpp and the ranges of numbers, which build states by themselves.
+  // State 0 is the first; no states: no text. For regex.cpp and the ranges of numbers, which build states by
+  // themselves.
   static Dfa of(std::vector<State> states) { return Dfa(std::move(states)); }
   static Dfa any();  // every text
-  // Exactly these UTF-8 texts; none of them invalid.
+  // Exactly these UTF-8 texts; kInvalidArgument if one is not UTF-8.
   static Result<Dfa> texts(std::span<const std::string_view> texts);
   // least to most characters; most may be IrBuilder::kUnbounded.
   static Result<Dfa> length(size_t least, size_t most);
@@ -39,7 +42,7 @@ class Dfa {
   static Result<Dfa> intersection(const Dfa& a, const Dfa& b);
   static Result<Dfa> join(const Dfa& a, const Dfa& b);  // union
   [[nodiscard]] Result<Dfa> complement() const;
-  // Fewest states (Hopcroft or Moore); states from which nothing is accepted are gone.
+  // Fewest states; states from which nothing is accepted are gone. What the operations give is minimal.
   [[nodiscard]] Dfa minimal() const;
 
   [[nodiscard]] bool matches(std::string_view utf8) const;
@@ -48,12 +51,13 @@ class Dfa {
 
   // As UTF-8.
   [[nodiscard]] Symbol write(IrBuilder& to) const;
-  // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f, else
+  // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f,
+  // else
   // \u00xx), everything else as it is.
   [[nodiscard]] Symbol write_json(IrBuilder& to) const;
 
  private:
-  explicit Dfa(std::vector<State> states) : states_(std::move(states)) {}
+  explicit Dfa(std::vector<State> states);
   std::vector<State> states_;
 };
 

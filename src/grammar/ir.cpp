@@ -120,7 +120,8 @@ std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last) {
       const unsigned shift = 6 * (n - 1 - i);
       const uint32_t mask = i == 0 ? 0xFF : 0x3F;
       const uint32_t lead = i == 0 ? kLead[n] : 0x80;
-      s.bytes[i] = {static_cast<uint8_t>(lead | ((a >> shift) & mask)), static_cast<uint8_t>(lead | ((b >> shift) & mask))};
+      s.bytes[i] = {static_cast<uint8_t>(lead | ((a >> shift) & mask)),
+                    static_cast<uint8_t>(lead | ((b >> shift) & mask))};
     }
     found.push_back(s);
   }
@@ -174,8 +175,8 @@ Symbol IrBuilder::characters(std::span<const Range> ranges, bool negated) {
 
 namespace {
 
-// Fewest bytes of each rule, by Knuth's generalization of Dijkstra's algorithm (Information Processing Letters 6, 1977):
-// a rule is settled when the cheapest of its alternatives is known.
+// Fewest bytes of each rule, by Knuth's generalization of Dijkstra's algorithm (Information Processing Letters 6,
+// 1977): a rule is settled when the cheapest of its alternatives is known.
 class LeastBytes {
  public:
   static constexpr uint32_t kNever = std::numeric_limits<uint32_t>::max();
@@ -232,7 +233,7 @@ class LeastBytes {
     bytes[rule] = static_cast<uint32_t>(std::min<uint64_t>(cost, kNever - 1));
     alternative[rule] = a;
     for (const uint32_t user : users_[rule]) {
-      cost_[user] += cost;
+      cost_[user] = std::min<uint64_t>(cost_[user] + cost, kNever - 1);  // repetitions of repetitions multiply
       if (--open_[user] == 0) offer(user);
     }
   }
@@ -270,7 +271,8 @@ class Pruner {
     out.least_bytes.push_back(least_.bytes[rule]);
     for (uint32_t a = from_.rules[rule].first; a < from_.rules[rule].last; ++a) {
       if (!least_.ends(a)) continue;
-      if (a == least_.alternative[rule]) out.least_alternative.push_back(static_cast<uint32_t>(out.alternatives.size()));
+      if (a == least_.alternative[rule])
+        out.least_alternative.push_back(static_cast<uint32_t>(out.alternatives.size()));
       const auto begin = static_cast<uint32_t>(out.symbols.size());
       for (uint32_t s = from_.alternatives[a].first; s < from_.alternatives[a].last; ++s) {
         Symbol symbol = from_.symbols[s];
@@ -326,7 +328,8 @@ std::vector<uint32_t> components(const std::vector<std::vector<LeftEdge>>& edges
         index[v] = low[v] = next++;
         stack.push_back(v);
       }
-      if (at > 0) low[v] = std::min(low[v], component[edges[v][at - 1].to] == kNone ? low[edges[v][at - 1].to] : low[v]);
+      if (at > 0)
+        low[v] = std::min(low[v], component[edges[v][at - 1].to] == kNone ? low[edges[v][at - 1].to] : low[v]);
       if (at < edges[v].size()) {
         if (index[edges[v][at].to] == kNone) work.push_back({edges[v][at].to, 0});
         continue;

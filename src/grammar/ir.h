@@ -1,12 +1,12 @@
 // Ir: a context-free grammar over bytes, what every grammar of quern (JSON Schema, regular expression, GBNF) becomes.
 // IrBuilder makes one.
 //
-// An alternative is a sequence of symbols: a set of bytes, or a rule. UTF-8 is spelled out in bytes, so that a token may
-// end within a character. A special token of a vocabulary, "<|im_end|>", is kSpecialByte and then its text: no text that
-// is UTF-8 holds that byte, so only the token itself matches.
+// An alternative is a sequence of symbols: a set of bytes, or a rule. UTF-8 is spelled out in bytes, so that a token
+// may end within a character. A special token of a vocabulary, "<|im_end|>", is kSpecialByte and then its text: no text
+// that is UTF-8 holds that byte, so only the token itself matches.
 //
-// An Ir that finish() gave has no left recursion, and from every place in it the end can be reached: who follows it never
-// comes to a dead end. It is immutable; any thread may read it.
+// An Ir that finish() gave has no left recursion, and from every place in it the end can be reached: who follows it
+// never comes to a dead end. It is immutable; any thread may read it.
 #pragma once
 
 #include <cstddef>
@@ -68,7 +68,9 @@ class IrBuilder {
   // The text of a special token: the token itself, or the same text in other tokens.
   Symbol special(std::string_view text);
   Symbol sequence(std::span<const Symbol> symbols);
-  Symbol sequence(std::initializer_list<Symbol> symbols) { return sequence(std::span(symbols.begin(), symbols.size())); }
+  Symbol sequence(std::initializer_list<Symbol> symbols) {
+    return sequence(std::span(symbols.begin(), symbols.size()));
+  }
   // Any of them; none: matches nothing.
   Symbol choice(std::span<const Symbol> symbols);
   Symbol choice(std::initializer_list<Symbol> symbols) { return choice(std::span(symbols.begin(), symbols.size())); }
@@ -79,10 +81,12 @@ class IrBuilder {
   // where `negated` in none of them.
   struct Range {
     uint32_t first = 0, last = 0;
+    auto operator<=>(const Range&) const = default;
   };
   Symbol characters(std::span<const Range> ranges, bool negated = false);
 
-  // Drops what cannot end. kInvalidArgument: nothing matches, or left recursion; kResource: more than kMaxSymbols. Once.
+  // Drops what cannot end. kInvalidArgument: nothing matches, or left recursion; kResource: more than kMaxSymbols.
+  // Once.
   Result<Ir> finish(Symbol root);
 
  private:

@@ -1,6 +1,6 @@
-// JSON Schema (draft 2020-12) to a grammar: the texts that it matches are JSON values that the schema accepts. Not all of
-// them: properties come in the order in which the schema lists them, numbers are written without exponents where they
-// have bounds, and white space is a little. A keyword that would make an accepted value wrong is never ignored:
+// JSON Schema (draft 2020-12) to a grammar: the texts that it matches are JSON values that the schema accepts. Not all
+// of them: properties come in the order in which the schema lists them, numbers are written without exponents where
+// they have bounds, and white space is a little. A keyword that would make an accepted value wrong is never ignored:
 // kUnsupported names the keyword and its place (a JSON pointer). Any thread.
 //
 // Objects: properties that are not listed are written where additionalProperties is true or a schema, or where no

@@ -1,8 +1,11 @@
-// Regular expressions as ECMA-262 with the flag u writes them, the dialect of JSON Schema: . [a-z] \d \w \s \p{..} groups,
-// alternatives, * + ? {m,n}, ^ $ at places where they can be told (the beginning and the end of alternatives), \xHH \uHHHH
-// \u{..} escapes. What cannot be told by a finite automaton or is not supported (look-around, back references, \b, named
-// classes other than those below) is refused by name with its place: kUnsupported; malformed: kInvalidArgument. Nesting and
-// sizes are bounded. Any thread. Source: ECMA-262, 22.2.
+// Regular expressions as ECMA-262 with the flag u writes them, the dialect of JSON Schema: . [a-z] \d \w \s \p{..}
+// groups, alternatives, * + ? {m,n}, ^ and $ anywhere, \xHH \uHHHH \u{..} escapes. What a finite automaton cannot tell
+// or is not supported (look-around, back references, \b, properties that are no general category) is refused by name
+// with its place: kUnsupported; malformed: kInvalidArgument. Nesting, sizes and steps are bounded: kResource. Any
+// thread.
+//
+// Where dialects differ, what matches is what all of them take: \D \W \S and negated classes leave out what Python or
+// Rust count among \d \w \s (regex_class.h). Source: ECMA-262, 22.2.
 #pragma once
 
 #include <string_view>

@@ -11,6 +11,7 @@
 #include "server/auth/cors.h"
 #include "server/auth/rate_limit.h"
 #include "server/config/server_config.h"
+#include "server/grammars.h"
 #include "server/http/http.h"
 #include "server/log/request_log.h"
 #include "server/metrics/metrics.h"
@@ -57,6 +58,7 @@ class App {
   ModelStore models;
   ModelInfos infos;
   Pulls pulls;
+  Grammars grammars;
   TaskPool work;
 
   [[nodiscard]] bool draining() const { return draining_; }

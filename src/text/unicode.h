@@ -26,6 +26,8 @@ enum CharClass : uint8_t {
 
 uint8_t unicode_class(uint32_t cp);
 bool unicode_is_decimal(uint32_t cp);  // \d: \p{Nd}
+// The general category in two letters: "Lu". Static.
+const char* unicode_category(uint32_t cp);
 
 // Han ideographs as Kimi K2 and BERT mean them: by block.
 bool unicode_is_han(uint32_t cp);

@@ -119,6 +119,7 @@ void TextBody::fields(FieldVisitor& v) {
   v.member({"model", "Name of the model", {.required = true}}, model);
   v.member({"stream", "Lines as the text comes, else one object"}, stream);
   v.member({"options", "How to choose tokens, and how many"}, options_json, options_schema());
+  v.member({"format", "What the answer must look like: \"json\", or a JSON schema"}, format_json, kOllamaFormatSchema);
   v.member({"keep_alive", "How long the model stays afterwards: seconds, \"5m\", 0: not, -1: for ever"},
            keep_alive_json, kKeepAliveSchema);
   v.member({"logprobs", "Tell the log-probability of each token"}, logprobs);
@@ -145,6 +146,10 @@ bool TextBody::read(Call& call) {
     return false;
   }
   keep_alive = *seconds;
+  if (const auto wrong = read_ollama_format(format_json, call.app.grammars, grammar)) {
+    call.refuse(*wrong);
+    return false;
+  }
   return true;
 }
 
@@ -153,6 +158,7 @@ void with_run(const std::shared_ptr<Call>& call, const TextBody& body, double st
              [call, body, start, then = std::move(then)](const std::shared_ptr<Model>& model) {
                auto options = body.options.for_engine(model->engine().info().n_ctx, model->settings.max_tokens);
                if (!options) return call->fail(options.error());
+               options->grammar = body.grammar;
                then({.call = call,
                      .model = model,
                      .name = body.model,

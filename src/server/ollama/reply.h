@@ -22,12 +22,13 @@ struct TextBody {
   std::string model;
   bool stream = true, logprobs = false;
   int64_t top_logprobs = 0;
-  Json options_json, keep_alive_json;
+  Json options_json, keep_alive_json, format_json;
   std::optional<bool> truncate;
 
-  // Made of the two above by read().
+  // Made of those above by read().
   Options options;
   std::optional<double> keep_alive;
+  Grammar grammar;
 
   void fields(FieldVisitor& v);
   // After the members: false when something was wrong and has been answered.

@@ -21,6 +21,8 @@ void GenerationMembers::fields(FieldVisitor& v) {
   v.member({"stream_options", "include_usage: a last event with the usage; include_obfuscation: none is needed"},
            stream_options, kStreamOptionsSchema);
   v.member({"stop", "Up to 64 texts that end an answer and are no part of it"}, stop);
+  v.member({"response_format", "What an answer must look like: text, json_object, json_schema, regex or gbnf"}, response_format,
+           kResponseFormatSchema);
   sampling.fields(v);
   v.ignore("user", "keys tell users apart");
 }
@@ -55,6 +57,10 @@ std::optional<BodyError> GenerationMembers::check_samples(size_t samples, size_t
   const char* name = samples == static_cast<size_t>(n) ? "n" : "best_of";
   return BodyError{name,
                    fmt::format("'{}' is {}, this server computes {} at a time (n_parallel)", name, samples, slots)};
+}
+
+std::optional<BodyError> GenerationMembers::take_grammar(Grammars& grammars, Grammar& to) const {
+  return read_response_format(response_format, "response_format", grammars, to);
 }
 
 bool GenerationMembers::include_usage() const {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "server/grammars.h"
 #include "server/openai/sampling_members.h"
 
 namespace quern::server {
@@ -12,7 +13,7 @@ struct GenerationMembers {
   std::string model;
   int64_t n = 1;
   bool stream = false;
-  Json stream_options;
+  Json stream_options, response_format;
   std::vector<std::string> stop;
   SamplingMembers sampling;
 
@@ -21,6 +22,8 @@ struct GenerationMembers {
   // What no single member shows to be wrong.
   [[nodiscard]] std::optional<BodyError> check() const;
   [[nodiscard]] bool include_usage() const;
+  // What the answers must look like.
+  std::optional<BodyError> take_grammar(Grammars& grammars, Grammar& to) const;
   // Whether the engine has slots for that many samples of a prompt, `n` or `best_of`.
   [[nodiscard]] std::optional<BodyError> check_samples(size_t samples, size_t slots) const;
 };

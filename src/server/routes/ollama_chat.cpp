@@ -21,7 +21,6 @@ struct ChatBody : TextBody {
     v.member({"messages", "The conversation; empty: load the model, or unload it by keep_alive 0"}, messages,
              kMessages);
     v.refuse("tools", "the model's calls of tools are not read yet", {"[]"});
-    v.refuse("format", "the form of the output cannot be asked for yet", {"\"\""});
     v.refuse("think", "thinking is not told apart from the answer", {"false"});
   }
 };

@@ -27,7 +27,6 @@ struct GenerateBody : TextBody {
     v.refuse("suffix", "text cannot be filled in between two others", {"\"\""});
     v.refuse("template", "the model's own template is used; write the whole text and say raw", {"\"\""});
     v.refuse("images", "no model here reads images", {"[]"});
-    v.refuse("format", "the form of the output cannot be asked for yet", {"\"\""});
     v.refuse("think", "thinking is not told apart from the answer", {"false"});
   }
 };

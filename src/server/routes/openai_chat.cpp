@@ -45,7 +45,6 @@ struct ChatBody {
     v.refuse("parallel_tool_calls", kNoTools, {"true", "false"});
     v.refuse("functions", kNoTools, {"[]"});
     v.refuse("function_call", kNoTools, {R"("none")", R"("auto")"});
-    v.refuse("response_format", "answers are free text", {R"({"type": "text"})"});
     v.refuse("modalities", kTextOnly, {R"(["text"])"});
     v.refuse("audio", kTextOnly, {});
     v.refuse("prediction", "predicted output is not used", {});
@@ -129,6 +128,7 @@ void generate(const std::shared_ptr<Call>& call, const std::shared_ptr<ChatBody>
   const auto n = static_cast<unsigned>(body->common.n);
   if (auto problem = body->common.check_samples(n, model->service->state().slots)) return call->refuse(*problem);
   if (auto problem = body->common.sampling.take(info.n_vocab, options.sampling)) return call->refuse(*problem);
+  if (auto problem = body->common.take_grammar(call->app.grammars, options.grammar)) return call->refuse(*problem);
   auto text = prompt_text(*body, *model);
   if (!text) return call->fail(text.error());
   auto fit = fit_prompt(*call, *model, tokenize_prompt(model->engine(), *text), 0);

@@ -212,6 +212,7 @@ void generate(const std::shared_ptr<Call>& call, const CompletionBody& body, con
     return call->refuse(*problem);
   }
   if (auto problem = body.common.sampling.take(n_vocab, w->options.sampling)) return call->refuse(*problem);
+  if (auto problem = body.common.take_grammar(call->app.grammars, w->options.grammar)) return call->refuse(*problem);
   w->options.sampling.logprobs = body.logprobs ? static_cast<int32_t>(*body.logprobs) : body.ranks() ? 0 : -1;
   for (TextOrIds& text : texts) {
     auto prompt = prepare(*call, *model, std::move(text), body.echo);

@@ -22,7 +22,7 @@ constexpr const char* kMetadataSchema = R"({"type": "object", "additionalPropert
 
 struct ResponseBody {
   std::string model;
-  Json input, metadata = Json::object();
+  Json input, text, metadata = Json::object();
   std::optional<std::string> instructions;
   std::optional<int64_t> max_output_tokens;
   bool stream = false;
@@ -37,7 +37,18 @@ struct ResponseBody {
     v.member({"stream", "Answer by server-sent events, as the text comes"}, stream);
     v.member({"metadata", "Given back in the answer"}, metadata, kMetadataSchema);
     sampling.fields(v);
+    v.member({"text", "format: what the answer must look like"}, text, kTextFormatSchema);
     unsupported(v);
+  }
+
+  // As it was asked for.
+  [[nodiscard]] Json format() const {
+    const auto at = text.find("format");
+    return text.is_object() && at != text.end() ? *at : Json{{"type", "text"}};
+  }
+
+  std::optional<BodyError> take_grammar(Grammars& grammars, Grammar& to) const {
+    return read_text_format(format(), "text.format", grammars, to);
   }
 
   static void unsupported(FieldVisitor& v) {
@@ -54,7 +65,6 @@ struct ResponseBody {
     v.refuse("max_tool_calls", kNoTools, {});
     v.refuse("include", "an answer has nothing more to include", {"[]"});
     v.refuse("top_logprobs", "chat completions have them", {"0"});
-    v.refuse("text", "answers are free text", {"{}", R"({"format": {"type": "text"}})"});
     v.refuse("reasoning", "a model's thinking is not told apart here", {"{}", R"({"effort": "none"})"});
     v.refuse("image", "only text is taken and given", {});
     v.refuse("moderation", "this server moderates nothing", {});
@@ -73,6 +83,10 @@ struct ResponseBody {
   std::optional<BodyError> check() {
     for (const auto& [name, value] : metadata.items()) {
       if (!value.is_string()) return BodyError{"metadata." + name, fmt::format("'metadata.{}' must be a string", name)};
+    }
+    for (const auto& [name, value] : text.items()) {
+      if (name == "format" || (name == "verbosity" && (value.is_null() || value == "medium"))) continue;
+      return BodyError{"text." + name, fmt::format("'text.{}' is not supported: only 'text.format' is", name)};
     }
     return input_messages(input, instructions.value_or(""), messages);
   }
@@ -99,7 +113,7 @@ class Answer {
                  {"previous_response_id", nullptr},
                  {"store", false},
                  {"temperature", body.sampling.temperature},
-                 {"text", {{"format", {{"type", "text"}}}}},
+                 {"text", {{"format", body.format()}}},
                  {"tool_choice", "none"},
                  {"tools", Json::array()},
                  {"top_p", body.sampling.top_p},
@@ -211,6 +225,7 @@ void generate(const std::shared_ptr<Call>& call, const ResponseBody& body, const
   std::vector<ServiceRequest> requests(1);
   GenerateOptions& options = requests[0].options;
   if (auto problem = body.sampling.take(info.n_vocab, options.sampling)) return call->refuse(*problem);
+  if (auto problem = body.take_grammar(call->app.grammars, options.grammar)) return call->refuse(*problem);
   auto prompt = chat_prompt(*model, body.messages, nullptr, nullptr);
   if (!prompt) return call->fail(prompt.error());
   auto fit = fit_prompt(*call, *model, std::move(*prompt), 0);

@@ -41,7 +41,7 @@ void StreamOptions::fields(FieldVisitor& v) {
   v.refuse("n", "a session has one answer at a time", {"1"});
   v.refuse("tools", "answers are text", {"[]"});
   v.refuse("tool_choice", "answers are text", {"\"none\"", "\"auto\""});
-  v.refuse("response_format", "answers are free text", {R"({"type":"text"})"});
+  v.member({"response_format", "What the answer must look like"}, response_format, kResponseFormatSchema);
   v.refuse("echo", "the prompt is not sent back", {"false"});
   v.refuse("stream", "a session always streams", {"true"});
 }

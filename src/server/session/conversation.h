@@ -21,7 +21,7 @@ struct StreamOptions {
   std::vector<std::string> stop;
   bool stateful = false, acks = false, ignore_eos = false, logprobs = false, return_ids = false;
   int64_t top_logprobs = 0;
-  Json chat_template_kwargs;
+  Json chat_template_kwargs, response_format;
 
   void fields(FieldVisitor& v);
 };

@@ -200,6 +200,9 @@ StreamResult<ServiceRequest> make_request(Work& work, const Model& model) {
   if (const auto wrong = o.sampling.take(model.engine().info().n_vocab, request.options.sampling)) {
     return tl::unexpected(stream_error(*wrong));
   }
+  const auto wrong_format =
+      read_response_format(o.response_format, "response_format", work.app.grammars, request.options.grammar);
+  if (wrong_format) return tl::unexpected(stream_error(*wrong_format));
   request.options.sampling.logprobs = o.logprobs ? static_cast<int32_t>(o.top_logprobs) : -1;
   request.options.stop = o.stop;
   request.options.ignore_eos = o.ignore_eos;

@@ -1,0 +1,221 @@
+#include "grammar/automaton.h"
+
+#include <algorithm>
+#include <map>
+
+namespace quern::grammar {
+namespace {
+
+constexpr uint32_t kMost = std::numeric_limits<uint32_t>::max() - 1;
+
+uint32_t add(uint32_t a, uint32_t b) {
+  return static_cast<uint32_t>(std::min<uint64_t>(uint64_t{a} + b, kMost));
+}
+
+uint64_t pair(uint32_t a, uint32_t b) {
+  return uint64_t{a} << 32 | b;
+}
+
+// Of a set, for the shortest end: something that reads well.
+uint8_t plain_byte(const ByteSet& set) {
+  for (const uint8_t b : {'a', '0', '1'}) {
+    if (set.has(b)) return b;
+  }
+  return set.first();
+}
+
+}  // namespace
+
+Automaton::Automaton(std::shared_ptr<const Ir> ir)
+    : ir_(std::move(ir)), state_index_(64, StateHash{this}, StateEqual{this}) {
+  make_places();
+  make_classes();
+  states_.push_back({.least = kMost});  // kDead
+  table_.resize(n_classes_, kDead);
+  const Ir::Rule& root = ir_->rules[ir_->root];
+  for (uint32_t a = root.first; a < root.last; ++a) pending_.push_back({first_place_[a], kNone});
+  start_ = close();
+}
+
+void Automaton::make_places() {
+  for (const Ir::Alternative& a : ir_->alternatives) {
+    first_place_.push_back(static_cast<uint32_t>(places_.size()));
+    for (uint32_t s = a.first; s < a.last; ++s) {
+      const Symbol symbol = ir_->symbols[s];
+      places_.push_back({.symbol = symbol.index, .is_rule = symbol.kind == Symbol::Kind::kRule});
+    }
+    places_.push_back({});
+    for (size_t p = places_.size() - 1; p-- > first_place_.back();) {
+      const Place& here = places_[p];
+      places_[p].least = add(here.is_rule ? ir_->least_bytes[here.symbol] : 1, places_[p + 1].least);
+    }
+  }
+}
+
+void Automaton::make_classes() {
+  unsigned n = 1;
+  for (const ByteSet& set : ir_->sets) {
+    if (n == 256) break;
+    std::map<std::pair<uint8_t, bool>, uint8_t> split;
+    for (unsigned b = 0; b < 256; ++b) {
+      const auto byte = static_cast<uint8_t>(b);
+      const auto [at, fresh] = split.try_emplace({class_of_[b], set.has(byte)}, static_cast<uint8_t>(split.size()));
+      class_of_[b] = at->second;
+    }
+    n = static_cast<unsigned>(split.size());
+  }
+  n_classes_ = n;
+  byte_of_.resize(n);
+  for (unsigned b = 0; b < 256; ++b) byte_of_[class_of_[b]] = static_cast<uint8_t>(b);
+}
+
+size_t Automaton::StateHash::operator()(State s) const {
+  const StateRow& row = a->states_[s];
+  uint64_t h = row.accepts ? 0x9E3779B97F4A7C15u : 0;
+  for (uint32_t i = row.first; i < row.last; ++i) {
+    h = (h ^ a->members_[i]) * 0xFF51AFD7ED558CCDu;
+    h ^= h >> 32;
+  }
+  return h;
+}
+
+bool Automaton::StateEqual::operator()(State x, State y) const {
+  const StateRow &l = a->states_[x], &r = a->states_[y];
+  return l.accepts == r.accepts && std::equal(a->members_.begin() + l.first, a->members_.begin() + l.last,
+                                              a->members_.begin() + r.first, a->members_.begin() + r.last);
+}
+
+uint32_t Automaton::stack(uint32_t place, uint32_t parent) {
+  const auto [at, fresh] = stack_index_.try_emplace(pair(place, parent), static_cast<uint32_t>(stacks_.size()));
+  if (fresh) stacks_.push_back({place, parent, add(places_[place].least, parent == kNone ? 0 : stacks_[parent].least)});
+  return at->second;
+}
+
+void Automaton::expand(const Pending& at) {
+  const Place& place = places_[at.place];
+  if (place.symbol == kEnd) {
+    if (at.parent == kNone) {
+      accepts_ = true;
+    } else {
+      pending_.push_back({stacks_[at.parent].place, stacks_[at.parent].parent});
+    }
+    return;
+  }
+  if (!place.is_rule) {
+    found_.push_back(stack(at.place, at.parent));
+    return;
+  }
+  const bool last = places_[at.place + 1].symbol == kEnd;
+  const uint32_t parent = last ? at.parent : stack(at.place + 1, at.parent);
+  const Ir::Rule& rule = ir_->rules[place.symbol];
+  for (uint32_t a = rule.first; a < rule.last; ++a) pending_.push_back({first_place_[a], parent});
+}
+
+Automaton::State Automaton::close() {
+  found_.clear();
+  visited_.clear();
+  accepts_ = false;
+  while (!pending_.empty()) {
+    const Pending at = pending_.back();
+    pending_.pop_back();
+    if (!visited_.insert(pair(at.place, at.parent)).second) continue;
+    if (stacks_.size() >= kMaxStacks || found_.size() >= kMaxStacksOfState) {
+      exhausted_ = true;
+      pending_.clear();
+      return kDead;
+    }
+    expand(at);
+  }
+  return intern();
+}
+
+Automaton::State Automaton::intern() {
+  if (found_.empty() && !accepts_) return kDead;
+  std::sort(found_.begin(), found_.end());
+  const auto state = static_cast<State>(states_.size());
+  const auto first = static_cast<uint32_t>(members_.size());
+  uint32_t least = accepts_ ? 0 : kMost;
+  for (const uint32_t s : found_) least = std::min(least, stacks_[s].least);
+  members_.insert(members_.end(), found_.begin(), found_.end());
+  states_.push_back({first, static_cast<uint32_t>(members_.size()), least, accepts_});
+  const auto [at, fresh] = state_index_.insert(state);
+  if (!fresh || table_.size() + n_classes_ > kMaxTableEntries) {
+    exhausted_ = exhausted_ || fresh;
+    if (fresh) state_index_.erase(at);
+    const State known = fresh ? kDead : *at;
+    states_.pop_back();
+    members_.resize(first);
+    return known;
+  }
+  table_.resize(table_.size() + n_classes_, kUnknown);
+  return state;
+}
+
+Automaton::State Automaton::compute(State state, uint8_t cls) {
+  const uint8_t byte = byte_of_[cls];
+  const StateRow row = states_[state];
+  for (uint32_t i = row.first; i < row.last; ++i) {
+    const Stack& s = stacks_[members_[i]];
+    if (ir_->sets[places_[s.place].symbol].has(byte)) pending_.push_back({s.place + 1, s.parent});
+  }
+  const State to = pending_.empty() ? kDead : close();
+  if (!exhausted_) table_[state * n_classes_ + cls] = to;
+  return to;
+}
+
+Automaton::State Automaton::next(State state, std::string_view bytes) {
+  for (const char c : bytes) {
+    if (state == kDead) break;
+    state = next(state, static_cast<uint8_t>(c));
+  }
+  return state;
+}
+
+bool Automaton::complete(State state) {
+  return states_[state].accepts && states_[state].first == states_[state].last;
+}
+
+int Automaton::only_byte(State state) {
+  const StateRow& row = states_[state];
+  if (row.accepts || row.first == row.last) return -1;
+  const ByteSet& set = ir_->sets[places_[stacks_[members_[row.first]].place].symbol];
+  if (set.count() != 1) return -1;
+  for (uint32_t i = row.first + 1; i < row.last; ++i) {
+    if (ir_->sets[places_[stacks_[members_[i]].place].symbol] != set) return -1;
+  }
+  return set.first();
+}
+
+std::string Automaton::shortest_end(State state, size_t most) const {
+  std::string text;
+  const StateRow& row = states_[state];
+  if (row.accepts || state == kDead) return text;
+  uint32_t best = members_[row.first];
+  for (uint32_t i = row.first; i < row.last; ++i) {
+    if (stacks_[members_[i]].least < stacks_[best].least) best = members_[i];
+  }
+  std::vector<uint32_t> places{stacks_[best].place};  // innermost last
+  for (uint32_t up = stacks_[best].parent;; up = stacks_[up].parent) {
+    while (!places.empty() && text.size() < most) {
+      const uint32_t at = places.back();
+      places.pop_back();
+      const Place& place = places_[at];
+      if (place.symbol == kEnd) continue;
+      places.push_back(at + 1);
+      if (place.is_rule) {
+        places.push_back(first_place_[ir_->least_alternative[place.symbol]]);
+      } else {
+        text.push_back(static_cast<char>(plain_byte(ir_->sets[place.symbol])));
+      }
+    }
+    if (up == kNone || text.size() >= most) return text;
+    places = {stacks_[up].place};
+  }
+}
+
+double Automaton::fullness() const {
+  return std::max(static_cast<double>(stacks_.size()) / kMaxStacks,
+                  static_cast<double>(table_.size()) / kMaxTableEntries);
+}
+
+}  // namespace quern::grammar
