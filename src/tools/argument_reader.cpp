@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "grammar/regex.h"
+
 namespace quern::toolbox {
 
 namespace {
@@ -9,15 +11,16 @@ namespace {
 using Kind = YamlNode::Kind;
 
 constexpr std::string_view kTypes[] = {"string", "integer", "number", "boolean", "array", "object"};
-constexpr std::string_view kKeys[] = {"type",    "description", "optional",  "enum",      "items",    "properties",
-                                      "minimum", "maximum",     "minLength", "maxLength", "minItems", "maxItems"};
+constexpr std::string_view kKeys[] = {"type",       "description", "optional", "enum",      "items",
+                                      "properties", "minimum",     "maximum",  "minLength", "maxLength",
+                                      "minItems",   "maxItems",    "pattern"};
 
 // Which types a key goes with; empty: any.
 bool goes_with(std::string_view key, std::string_view type) {
   if (key == "items" || key == "minItems" || key == "maxItems") return type == "array";
   if (key == "properties") return type == "object";
   if (key == "minimum" || key == "maximum") return type == "integer" || type == "number";
-  if (key == "minLength" || key == "maxLength") return type == "string";
+  if (key == "minLength" || key == "maxLength" || key == "pattern") return type == "string";
   if (key == "enum") return type == "string" || type == "integer" || type == "number";
   return true;
 }
@@ -99,6 +102,12 @@ class ArgumentReader {
     if (key == "description") {
       std::string text;
       reader_.read_text(entry.value, key, text);
+      schema[key] = text;
+    } else if (key == "pattern") {
+      std::string text;
+      reader_.read_text(entry.value, key, text);
+      const auto dfa = grammar::regex_dfa(text);
+      if (!dfa) reader_.problem(entry.value, "pattern: " + dfa.error().message);
       schema[key] = text;
     } else if (key == "enum") {
       schema[key] = enumeration(entry.value, type);

@@ -139,6 +139,25 @@ TEST(ToolRegistry, AValueIsNoOption) {
   EXPECT_EQ(run(tools, "number", R"({"n": -5})").text, "<-5>");
 }
 
+TEST(ToolRegistry, HoldsPatternsAndLengths) {
+  const ToolRegistry tools = registry_of(R"(tools:
+  get:
+    description: d
+    arguments:
+      host: {type: string, pattern: "^[a-z]+(\\.[a-z]+)*$", minLength: 2, maxLength: 5}
+      kind: {type: string, enum: [no, 1], optional: true}
+    command: [echo, "{host}", "{kind}"]
+)");
+  EXPECT_EQ(refusal(tools, "get", R"({"host": "a.b"})"), "taken: echo a.b");
+  EXPECT_EQ(refusal(tools, "get", R"({"host": "a b"})"), "get: host must match \"^[a-z]+(\\\\.[a-z]+)*$\"");
+  EXPECT_EQ(refusal(tools, "get", R"({"host": "a"})"), "get: host has 1 characters, at least 2 is wanted");
+  EXPECT_EQ(refusal(tools, "get", R"({"host": "abcdef"})"), "get: host has 6 characters, at most 5 is allowed");
+  EXPECT_EQ(refusal(tools, "get", R"({"host": "ab", "kind": "yes"})"), "get: kind wants one of [\"no\",\"1\"]");
+  EXPECT_THAT(
+      problems("tools:\n  t: {description: d, command: [a, \"{x}\"], arguments: {x: {type: string, pattern: '('}}}"),
+      HasSubstr("t.yaml:2:78: pattern: "));
+}
+
 TEST(ToolRegistry, RunsCommandsInASmallEnvironment) {
   ::setenv("QUERN_TEST_SECRET", "secret", 1);
   ::setenv("QUERN_TEST_PASSED", "passed", 1);
@@ -236,9 +255,9 @@ TEST(ToolRegistry, TakesFunctionsOfTheProgram) {
   EXPECT_EQ(tools.prepare("double", R"({"n": 21})")->shown(), "double '{\"n\":21}'");
   EXPECT_EQ(tools.add(function).error().message, "there is a tool double already");
   function.name = "other";
-  function.parameters = R"({"properties": {"n": {"pattern": "a"}}})";
+  function.parameters = R"({"properties": {"n": {"format": "date"}}})";
   EXPECT_EQ(tools.add(function).error().message,
-            "other: the schema of n: the keyword 'pattern' is not supported for tools");
+            "other: the schema of n: the keyword 'format' is not supported for tools");
   function.parameters = R"({"type": "array"})";
   EXPECT_FALSE(tools.add(function));
   function.parameters = "nonsense";

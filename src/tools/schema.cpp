@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/nearest.h"
+#include "grammar/regex.h"
 #include "text/utf8.h"
 
 namespace quern::toolbox {
@@ -21,7 +22,8 @@ constexpr size_t kMaxProblems = 8;
 constexpr std::string_view kTypes[] = {"string", "integer", "number", "boolean", "array", "object", "null"};
 constexpr std::string_view kNotes[] = {"title", "description", "default", "examples", "$schema"};
 constexpr std::string_view kBounds[] = {"minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"};
-constexpr std::string_view kStructure[] = {"type", "enum", "properties", "required", "additionalProperties", "items"};
+constexpr std::string_view kStructure[] = {"type",  "enum",   "properties", "required", "additionalProperties",
+                                           "items", "pattern"};
 
 template <class Names>
 bool among(const Names& names, std::string_view name) {
@@ -36,6 +38,12 @@ Status check_type(const Json& type, std::string_view path) {
   const auto known = [](const Json& name) { return name.is_string() && among(kTypes, name.get<std::string>()); };
   if (known(type) || (type.is_array() && !type.empty() && std::all_of(type.begin(), type.end(), known))) return {};
   return malformed(path, fmt::format("type is one of {}", fmt::join(kTypes, ", ")));
+}
+
+Status check_pattern(const Json& pattern, std::string_view path) {
+  if (!pattern.is_string()) return malformed(path, "pattern must be a text");
+  const auto dfa = grammar::regex_dfa(pattern.get_ref<const std::string&>());
+  return dfa ? Status() : malformed(path, "pattern: " + dfa.error().message);
 }
 
 // Keyword by keyword; nesting is bounded, since it comes from a file or a program.
@@ -59,6 +67,7 @@ Status check_node(const Json& schema, const std::string& path, size_t depth) {
     if (key == "additionalProperties" && !value.is_boolean()) {
       return malformed(path, "additionalProperties must be true or false");
     }
+    if (key == "pattern") QUERN_CHECK_OK(check_pattern(value, path));
     if (key == "items") QUERN_CHECK_OK(check_node(value, path + "[]", depth + 1));
     if (key == "properties") {
       if (!value.is_object()) return malformed(path, "properties must be an object");
@@ -129,6 +138,7 @@ class Checker {
     if (value.is_string()) {
       const auto n = static_cast<double>(characters(value.get_ref<const std::string&>()));
       bounds(schema, n, path, "minLength", "maxLength", " characters");
+      pattern(schema, value.get_ref<const std::string&>(), path);
     }
     if (value.is_array()) array(schema, value, path);
     if (value.is_object()) object(schema, value, path);
@@ -153,6 +163,13 @@ class Checker {
       problems.push_back(
           fmt::format("{} {} {:g}{}, at most {:g} is allowed", path, has, value, unit, high->get<double>()));
     }
+  }
+
+  void pattern(const Json& schema, const std::string& value, const std::string& path) {
+    const auto at = schema.find("pattern");
+    if (at == schema.end()) return;
+    const auto dfa = grammar::regex_dfa(at->get_ref<const std::string&>());
+    if (!dfa || !dfa->matches(value)) problems.push_back(fmt::format("{} must match {}", path, at->dump()));
   }
 
   void array(const Json& schema, const Json& value, const std::string& path) {
