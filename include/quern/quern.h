@@ -56,9 +56,9 @@ struct GenerateOptions {
   Grammar grammar;                // what the output must match; none: anything
   // Where there are some, the output is free until one of them appears, and matches the grammar from its first byte on.
   std::vector<std::string> grammar_triggers;
-  bool ignore_eos = false;        // go on after the model's end token
-  bool render_special = false;    // show control tokens as text
-  bool prompt_logprobs = false;   // of the prompt's tokens too, as sampling.logprobs asks; nothing cached is reused
+  bool ignore_eos = false;       // go on after the model's end token
+  bool render_special = false;   // show control tokens as text
+  bool prompt_logprobs = false;  // of the prompt's tokens too, as sampling.logprobs asks; nothing cached is reused
   // Asked before each forward, so also while a long prompt is read: true ends every sample (kCancelled). May be empty.
   std::function<bool()> cancelled;
 };

@@ -14,8 +14,10 @@ std::string grammar_bytes(const Tokenizer& tokenizer, int32_t id) {
       return static_cast<char>(grammar::kSpecialByte) + std::string(tokenizer.piece(id, true));
     case TokenType::kNormal:
     case TokenType::kUserDefined:
-    case TokenType::kByte: return std::string(tokenizer.piece(id, false));
-    default: return {};
+    case TokenType::kByte:
+      return std::string(tokenizer.piece(id, false));
+    default:
+      return {};
   }
 }
 
@@ -24,8 +26,7 @@ std::string grammar_bytes(const Tokenizer& tokenizer, int32_t id) {
 std::shared_ptr<const grammar::Vocabulary> GrammarRuns::vocabulary() {
   if (vocabulary_ == nullptr) {
     vocabulary_ = std::make_shared<const grammar::Vocabulary>(
-        n_vocab_, [this](int32_t id) { return grammar_bytes(tokenizer_, id); },
-        tokenizer_.eog_ids());
+        n_vocab_, [this](int32_t id) { return grammar_bytes(tokenizer_, id); }, tokenizer_.eog_ids());
   }
   return vocabulary_;
 }

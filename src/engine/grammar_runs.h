@@ -1,5 +1,5 @@
-// GrammarRuns: the grammars that requests of one model are under, each followed by one automaton. get() may be called by
-// any thread; what it gives belongs to the loop's.
+// GrammarRuns: the grammars that requests of one model are under, each followed by one automaton. get() may be called
+// by any thread; what it gives belongs to the loop's.
 #pragma once
 
 #include <list>

@@ -245,10 +245,9 @@ Status Loop::pick_under_grammar(Job& job, Sequence& s, std::span<const float> lo
       return {};
     }
   }
-  QUERN_TRY(const std::vector<uint32_t>* mask,
-            timed(runner_.profiler(), "grammar", [&] { return s.matcher->mask(); }));
-  QUERN_TRY(const SampledToken token, timed(runner_.profiler(), "sampling",
-                                            [&] { return s.sampler.sample(logits, s.ids.size(), {*mask}); }));
+  QUERN_TRY(const std::vector<uint32_t>* mask, timed(runner_.profiler(), "grammar", [&] { return s.matcher->mask(); }));
+  QUERN_TRY(const SampledToken token,
+            timed(runner_.profiler(), "sampling", [&] { return s.sampler.sample(logits, s.ids.size(), {*mask}); }));
   if (!s.matcher->can_end_after(token.id, left - 1)) {
     if (auto end = s.matcher->shortest_end(left)) {
       if (end->empty()) end->push_back(tokenizer_.eog_ids().empty() ? token.id : tokenizer_.eog_ids()[0]);

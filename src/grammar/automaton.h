@@ -1,10 +1,10 @@
 // Automaton: follows an Ir byte by byte. States are made as they are met and kept, so that a place that was visited
 // before costs one table look-up: a deterministic automaton of the grammar, built lazily.
 //
-// A state is a set of stacks (a grammar may be ambiguous); a stack is what has to follow: a place in an alternative, and
-// the stack of the rule around it. Stacks are shared. A rule that ends with a rule leaves no place behind, so that long
-// texts do not make deep stacks. Places from which no byte is read are passed at once, so every stack is at a set of
-// bytes. One thread at a time.
+// A state is a set of stacks (a grammar may be ambiguous); a stack is what has to follow: a place in an alternative,
+// and the stack of the rule around it. Stacks are shared. A rule that ends with a rule leaves no place behind, so that
+// long texts do not make deep stacks. Places from which no byte is read are passed at once, so every stack is at a set
+// of bytes. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +58,7 @@ class Automaton {
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kEnd = kNone;  // of an alternative, among places
 
-  struct Place {  // in an alternative
+  struct Place {             // in an alternative
     uint32_t symbol = kEnd;  // a rule, or a set; kEnd
     bool is_rule = false;
     uint32_t least = 0;  // bytes from here to the end of the alternative

@@ -40,9 +40,10 @@ std::shared_ptr<const Ir> random_ir(SplitMix64& rng) {
         for (uint64_t s = rng.next() % 4; s > 0; --s) {
           const uint64_t kind = rng.next() % 6;
           const uint8_t from = static_cast<uint8_t>('a' + rng.next() % 3);
-          symbols.push_back(kind < 2   ? rules[rng.next() % 4]
-                            : kind < 5 ? b.bytes(ByteSet::range(from, static_cast<uint8_t>(from + rng.next() % 2)))
-                                       : b.repeat(rules[rng.next() % 4], rng.next() % 2, rng.next() % 2 == 0 ? kMany : 3));
+          symbols.push_back(kind < 2 ? rules[rng.next() % 4]
+                            : kind < 5
+                                ? b.bytes(ByteSet::range(from, static_cast<uint8_t>(from + rng.next() % 2)))
+                                : b.repeat(rules[rng.next() % 4], rng.next() % 2, rng.next() % 2 == 0 ? kMany : 3));
         }
         b.add(r, symbols);
       }

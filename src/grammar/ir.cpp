@@ -134,7 +134,8 @@ namespace {
 std::vector<IrBuilder::Range> normal(std::span<const IrBuilder::Range> ranges, bool negated) {
   std::vector<IrBuilder::Range> sorted(ranges.begin(), ranges.end()), merged;
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& r : sorted) {
+  for (auto r : sorted) {
+    r.last = std::min(r.last, 0x10FFFFu);
     if (r.first > r.last) continue;
     if (!merged.empty() && r.first <= merged.back().last + 1) {
       merged.back().last = std::max(merged.back().last, r.last);
@@ -156,21 +157,44 @@ std::vector<IrBuilder::Range> normal(std::span<const IrBuilder::Range> ranges, b
 }  // namespace
 
 Symbol IrBuilder::characters(std::span<const Range> ranges, bool negated) {
-  ByteSet single;
-  std::vector<Symbol> choices;
+  std::vector<Utf8Sequence> all;
   for (const Range& range : normal(ranges, negated)) {
-    for (const Utf8Sequence& s : utf8_sequences(range.first, std::min(range.last, 0x10FFFFu))) {
-      if (s.n == 1) {
-        single |= ByteSet::range(s.bytes[0].first, s.bytes[0].last);
-        continue;
-      }
-      Sequence all;
-      for (size_t i = 0; i < s.n; ++i) all.push_back(bytes(ByteSet::range(s.bytes[i].first, s.bytes[i].last)));
-      choices.push_back(sequence(all));
+    const std::vector<Utf8Sequence> some = utf8_sequences(range.first, range.last);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  std::sort(all.begin(), all.end(), [](const Utf8Sequence& a, const Utf8Sequence& b) {
+    return std::lexicographical_compare(a.bytes, a.bytes + a.n, b.bytes, b.bytes + b.n,
+                                        [](auto x, auto y) { return x.first < y.first; });
+  });
+  return utf8_tree(all, 0);
+}
+
+// Sequences in order from their byte `at` on, all alike before it. Those that begin alike share what follows, and what
+// follows alike shares a rule, so that at each byte at most one alternative goes on.
+Symbol IrBuilder::utf8_tree(std::span<const Utf8Sequence> sequences, size_t at) {
+  ByteSet last;
+  std::map<Symbol, ByteSet> before;  // by what follows
+  for (size_t i = 0, end = 0; i < sequences.size(); i = end) {
+    const Utf8Sequence::Bytes b = sequences[i].bytes[at];
+    for (end = i + 1; end < sequences.size() && sequences[end].bytes[at].first == b.first; ++end) {
+    }
+    const ByteSet set = ByteSet::range(b.first, b.last);
+    if (at + 1 == sequences[i].n) {
+      last |= set;
+    } else {
+      before[utf8_tree(sequences.subspan(i, end - i), at + 1)] |= set;
     }
   }
-  if (!single.empty()) choices.push_back(bytes(single));
-  return choice(choices);
+  if (before.empty() && !last.empty()) return bytes(last);
+  std::vector<Sequence> choices;
+  if (!last.empty()) choices.push_back({bytes(last)});
+  for (const auto& [tail, set] : before) choices.push_back({bytes(set), tail});
+  const auto known = trees_.find(choices);
+  if (known != trees_.end()) return known->second;
+  const Symbol made = rule();
+  for (const Sequence& choice : choices) add(made, choice);
+  trees_.emplace(std::move(choices), made);
+  return made;
 }
 
 namespace {
@@ -230,7 +254,8 @@ class LeastBytes {
 
   void settle(uint32_t rule, uint32_t a, uint64_t cost) {
     if (alternative[rule] != kNever) return;
-    bytes[rule] = static_cast<uint32_t>(std::min<uint64_t>(cost, kNever - 1));
+    cost = std::min<uint64_t>(cost, kNever - 1);  // rules that double each other would exceed any integer
+    bytes[rule] = static_cast<uint32_t>(cost);
     alternative[rule] = a;
     for (const uint32_t user : users_[rule]) {
       cost_[user] = std::min<uint64_t>(cost_[user] + cost, kNever - 1);  // repetitions of repetitions multiply

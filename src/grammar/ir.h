@@ -49,6 +49,16 @@ struct Ir {
   std::vector<uint32_t> least_bytes, least_alternative;
 };
 
+// The UTF-8 of a range of code points (first <= last <= 0x10FFFF, surrogates left out) as sequences of byte ranges.
+struct Utf8Sequence {
+  struct Bytes {
+    uint8_t first, last;
+  };
+  Bytes bytes[4];
+  size_t n = 0;
+};
+std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last);
+
 class IrBuilder {
  public:
   using Sequence = std::vector<Symbol>;
@@ -94,24 +104,16 @@ class IrBuilder {
     uint32_t rule, first, last;
   };
   [[nodiscard]] Ir sorted() const;
+  Symbol utf8_tree(std::span<const Utf8Sequence> sequences, size_t at);
 
   std::vector<ByteSet> sets_;
   std::map<ByteSet, uint32_t> set_index_;
   std::map<std::string, Symbol, std::less<>> literals_;
+  std::map<std::vector<Sequence>, Symbol> trees_;  // of characters, by their alternatives
   std::vector<Symbol> symbols_;
   std::vector<Alternative> alternatives_;
   uint32_t n_rules_ = 0;
   bool too_large_ = false;
 };
-
-// The UTF-8 of a range of code points (first <= last <= 0x10FFFF, surrogates left out) as sequences of byte ranges.
-struct Utf8Sequence {
-  struct Bytes {
-    uint8_t first, last;
-  };
-  Bytes bytes[4];
-  size_t n = 0;
-};
-std::vector<Utf8Sequence> utf8_sequences(uint32_t first, uint32_t last);
 
 }  // namespace quern::grammar

@@ -49,10 +49,12 @@ bool Masks::takes_plain(Automaton::State state, size_t max_characters) {
     after.clear();
     for (size_t i = 0; i < now.size(); ++i) {
       const auto [from, plain_from] = now[i];
+      int before = -1;  // the last byte's class and state: neighbours have the same as a rule
       for (unsigned b = 0; b < 256; ++b) {
         const auto byte = static_cast<uint8_t>(b);
         const int plain = plain_next(plain_from, byte);
-        if (plain < 0) continue;
+        if (plain < 0 || automaton_.class_of(byte) * kPlainStates + plain == before) continue;
+        before = automaton_.class_of(byte) * kPlainStates + plain;
         const Automaton::State to = automaton_.next(from, byte);
         if (to == Automaton::kDead) return false;
         if (!seen.insert(uint64_t{to} * kPlainStates + static_cast<uint64_t>(plain)).second) continue;

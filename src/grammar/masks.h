@@ -1,5 +1,5 @@
-// Masks: which tokens of a vocabulary a grammar allows in a state of its automaton; kept by state, since texts come back
-// to the same ones. One thread at a time; the automaton is the caller's and changes (it learns).
+// Masks: which tokens of a vocabulary a grammar allows in a state of its automaton; kept by state, since texts come
+// back to the same ones. One thread at a time; the automaton is the caller's and changes (it learns).
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,10 @@ using Encode = std::function<std::vector<int32_t>(std::string_view text)>;
 
 struct GrammarRun {
   GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> tokens, Encode tokenize)
-      : automaton(std::move(ir)), vocabulary(std::move(tokens)), masks(vocabulary, automaton), encode(std::move(tokenize)) {}
+      : automaton(std::move(ir)),
+        vocabulary(std::move(tokens)),
+        masks(vocabulary, automaton),
+        encode(std::move(tokenize)) {}
 
   Automaton automaton;
   std::shared_ptr<const Vocabulary> vocabulary;
@@ -49,8 +52,8 @@ class Matcher {
   // The text is complete, nothing may follow.
   [[nodiscard]] bool complete() const;
 
-  // Tokens that have to follow, as the tokenizer writes them; those at whose end the model might want a longer token are
-  // left to it. None where there is a choice.
+  // Tokens that have to follow, as the tokenizer writes them; those at whose end the model might want a longer token
+  // are left to it. None where there is a choice.
   std::vector<int32_t> forced();
   // The tokens of the shortest end; more than `most` of them or none where it cannot be written: nullopt.
   std::optional<std::vector<int32_t>> shortest_end(size_t most) { return end_from(state_, most); }

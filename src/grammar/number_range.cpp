@@ -98,14 +98,14 @@ struct Bound {
 };
 
 // Draws the bound of what may be a double inwards, to digits that a double tells apart.
-void draw_inwards(Decimal& d, bool is_most) {
+void draw_inwards(Decimal& d, bool integer, bool is_most) {
   const bool grows = d.negative == is_most;
   if (d.digits.size() > kExactDigits) {
     d.digits.resize(kExactDigits);
     if (grows) step(d, true);
   }
   // Integers as large as this are compared exactly, with a double that is not.
-  if (d.point > static_cast<int64_t>(kExactDigits)) {
+  if (integer && d.point > static_cast<int64_t>(kExactDigits)) {
     d.digits.resize(std::max(d.digits.size(), kExactDigits), '0');
     step(d, grows);
   }
@@ -245,7 +245,7 @@ Bound limit(std::string_view text, bool open) {
 Result<Bound> read_bound(const std::string& text, bool open, bool integer, bool is_most) {
   auto value = parse_decimal(text);
   if (!value) return fail_f(ErrorCode::kInvalidArgument, "\"{}\" is not a number", text);
-  if (!integer || value->written_as_float) draw_inwards(*value, is_most);
+  if (!integer || value->written_as_float) draw_inwards(*value, integer, is_most);
   return Bound{std::move(*value), open};
 }
 

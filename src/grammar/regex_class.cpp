@@ -13,14 +13,18 @@ namespace {
 const std::map<std::string, CodePoints, std::less<>>& categories() {
   static const auto table = [] {
     std::map<std::string, CodePoints, std::less<>> made;
-    for (uint32_t cp = 0; cp <= kLastCodePoint; cp = code_point_after(cp)) {
-      CodePoints& set = made[unicode_category(cp)];
-      if (!set.empty() && code_point_after(set.back().last) == cp) {
-        set.back().last = cp;
-      } else {
-        set.push_back({cp, cp});
+    const char* category = unicode_category(0);
+    uint32_t first = 0, last = 0;
+    for (uint32_t cp = 1; cp <= kLastCodePoint; cp = code_point_after(cp)) {
+      const char* next = unicode_category(cp);
+      if (next != category) {
+        made[category].push_back({first, last});
+        category = next;
+        first = cp;
       }
+      last = cp;
     }
+    made[category].push_back({first, last});
     return made;
   }();
   return table;
@@ -35,11 +39,11 @@ CodePoints category(std::string_view prefix) {
   return normalized(std::move(set));
 }
 
-RegexClass ascii_class(CodePoints matched, std::initializer_list<std::string_view> elsewhere, const CodePoints& more) {
-  CodePoints any = matched;
-  for (const std::string_view name : elsewhere) append(any, category(name));
-  append(any, more);
-  return {std::move(matched), complement(normalized(std::move(any)))};
+// What is neither in the set nor in one of the categories: those that other dialects count to it, and Cn, of which a
+// later Unicode may.
+CodePoints outside(CodePoints set, std::initializer_list<std::string_view> elsewhere) {
+  for (const std::string_view name : elsewhere) append(set, category(name));
+  return complement(normalized(std::move(set)));
 }
 
 // A long name of UCD's PropertyValueAliases.txt for each category that has one.
@@ -88,25 +92,38 @@ constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {
 
 }  // namespace
 
-const RegexClass& regex_class(char letter) {
-  static const RegexClass digit = ascii_class({{'0', '9'}}, {"Nd", "Cn"}, {});
-  static const RegexClass word =
-      ascii_class({{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}, {"L", "M", "N", "Pc", "Cn"}, {{0x200C, 0x200D}});
-  // U+FEFF is a space to ECMA-262 alone; 0x1C to 0x1F and U+0085 are to others.
-  static const RegexClass space = ascii_class({{'\t', '\r'},
-                                               {' ', ' '},
-                                               {0xA0, 0xA0},
-                                               {0x1680, 0x1680},
-                                               {0x2000, 0x200A},
-                                               {0x2028, 0x2029},
-                                               {0x202F, 0x202F},
-                                               {0x205F, 0x205F},
-                                               {0x3000, 0x3000}},
-                                              {}, {{0x1C, 0x1F}, {0x85, 0x85}, {0x180E, 0x180E}, {0xFEFF, 0xFEFF}});
-  return letter == 'd' ? digit : letter == 'w' ? word : space;
+const CodePoints& regex_class(char letter) {
+  static const CodePoints digit = {{'0', '9'}};
+  static const CodePoints word = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+  static const CodePoints space = {{'\t', '\r'},     {' ', ' '},       {0xA0, 0xA0},
+                                   {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029},
+                                   {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
+  switch (letter) {
+    case 'd':
+      return digit;
+    case 'w':
+      return word;
+    case 's':
+      return space;
+    case 'D': {
+      static const CodePoints not_digit = outside(digit, {"Nd", "Cn"});
+      return not_digit;
+    }
+    case 'W': {
+      static const CodePoints joined = {{0x200C, 0x200D}};
+      static const CodePoints not_word = difference(outside(word, {"L", "M", "N", "Pc", "Cn"}), joined);
+      return not_word;
+    }
+    default: {
+      // U+FEFF is a space to ECMA-262 alone; 0x1C to 0x1F, U+0085 and U+180E are to others.
+      static const CodePoints elsewhere = {{0x1C, 0x1F}, {0x85, 0x85}, {0x180E, 0x180E}, {0xFEFF, 0xFEFF}};
+      static const CodePoints not_space = difference(complement(space), elsewhere);
+      return not_space;
+    }
+  }
 }
 
-std::optional<RegexClass> regex_property(std::string_view name) {
+std::optional<CodePoints> regex_property(std::string_view name) {
   for (const std::string_view property : {"gc=", "General_Category="}) {
     if (name.starts_with(property)) name.remove_prefix(property.size());
   }
@@ -124,8 +141,7 @@ std::optional<RegexClass> regex_property(std::string_view name) {
     set = category(name);
     if (set.empty()) return std::nullopt;
   }
-  CodePoints others = complement(set);
-  return RegexClass{std::move(set), std::move(others)};
+  return set;
 }
 
 }  // namespace quern::grammar

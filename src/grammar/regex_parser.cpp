@@ -1,7 +1,9 @@
 #include "grammar/regex_parser.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "grammar/regex_class.h"
 #include "text/utf8.h"
@@ -47,10 +49,11 @@ class Parser {
 
  private:
   using Kind = RegexNode::Kind;
-  // A character of a class, which a range may begin or end with, or a set.
+  // A character, which a range of a class may begin or end with, or a set.
   struct ClassItem {
     std::optional<uint32_t> cp;
-    RegexClass set;
+    CodePoints set;
+    char letter = 0;  // of the named class that the set is
   };
 
   static tl::unexpected<Error> malformed(size_t at, std::string_view what) {
@@ -195,7 +198,7 @@ class Parser {
     if ((c >= '1' && c <= '9') || c == 'k') return unsupported(at, "a back reference");
     QUERN_TRY(const ClassItem item, class_escape());
     if (item.cp) return set_node(normalized({{*item.cp, *item.cp}}));
-    return set_node(item.set.matched);
+    return set_node(item.set);
   }
 
   // What inside and outside a class means the same.
@@ -204,15 +207,13 @@ class Parser {
     const char c = peek();
     switch (c) {
       case 'd':
-      case 'w':
-      case 's':
-        ++pos_;
-        return ClassItem{std::nullopt, regex_class(c)};
       case 'D':
+      case 'w':
       case 'W':
+      case 's':
       case 'S':
         ++pos_;
-        return ClassItem{std::nullopt, regex_class(static_cast<char>(c - 'A' + 'a')).negated()};
+        return ClassItem{std::nullopt, regex_class(c), c};
       case 'p':
       case 'P':
         return property(at);
@@ -220,7 +221,7 @@ class Parser {
         break;
     }
     QUERN_TRY(const uint32_t cp, character_escape(at));
-    return ClassItem{cp, {}};
+    return ClassItem{cp, {}, 0};
   }
 
   Result<ClassItem> property(size_t at) {
@@ -230,9 +231,11 @@ class Parser {
     if (peek() != '{' || end == std::string_view::npos) return malformed(at, "\\p without {..}");
     const std::string_view name = text_.substr(pos_ + 1, end - pos_ - 1);
     pos_ = end + 1;
-    const auto set = regex_property(name);
+    const auto [known, fresh] = properties_.try_emplace(name);
+    if (fresh) known->second = regex_property(name);
+    const std::optional<CodePoints>& set = known->second;
     if (!set) return unsupported(at, fmt::format("\\p{{{}}}: general categories are; it", name));
-    return ClassItem{std::nullopt, negated ? set->negated() : *set};
+    return ClassItem{std::nullopt, negated ? complement(*set) : *set, 0};
   }
 
   // Behind '\', which is at `at`.
@@ -300,55 +303,46 @@ class Parser {
     return first;
   }
 
-  // Behind '[', which is at `at`. `excluded` gathers what no item's negation holds.
+  // Behind '[', which is at `at`.
   Result<uint32_t> character_class(size_t at) {
     const bool negated = take("^");
-    CodePoints matched, not_excluded;
-    size_t tidy = 4096;  // ranges at which both are normalized, so that a class of classes stays small
+    CodePoints held;
+    std::set<std::string_view> named;
     while (!take("]")) {
       if (at_end()) return malformed(at, "'[' without ']'");
-      const size_t item_at = pos_;
-      QUERN_TRY(const ClassItem first, class_item());
-      if (!first.cp) {
-        append(matched, first.set.matched);
-        append(not_excluded, complement(first.set.excluded));
-      } else {
-        uint32_t last = *first.cp;
-        const size_t dash = pos_;
-        if (peek() == '-' && peek(1) != ']' && take("-") && !at_end()) {
-          QUERN_TRY(const ClassItem second, class_item());
-          if (!second.cp) {
-            pos_ = dash;
-          } else {
-            last = *second.cp;
-          }
-        }
-        if (last < *first.cp) return malformed(item_at, "the ends of a range are out of order");
-        matched.push_back({*first.cp, last});
-        not_excluded.push_back({*first.cp, last});
-        if (pos_ == dash && peek() == '-') take_dash(matched, not_excluded);
-      }
-      if (matched.size() + not_excluded.size() > tidy) {
-        matched = normalized(std::move(matched));
-        not_excluded = normalized(std::move(not_excluded));
-        tidy = 4096 + 2 * (matched.size() + not_excluded.size());
-      }
+      QUERN_CHECK_OK(class_range(negated, held, named));
     }
-    return set_node(negated ? complement(normalized(std::move(not_excluded))) : normalized(std::move(matched)));
+    held = normalized(std::move(held));
+    return set_node(negated ? complement(held) : std::move(held));
   }
 
-  // A '-' before a set, [a-\d], is itself.
-  void take_dash(CodePoints& matched, CodePoints& not_excluded) {
-    ++pos_;
-    matched.push_back({'-', '-'});
-    not_excluded.push_back({'-', '-'});
+  // An item of a class or a range. A '-' beside a set or at the end is itself. The sets in `named` are held already.
+  Status class_range(bool negated, CodePoints& held, std::set<std::string_view>& named) {
+    const size_t at = pos_;
+    QUERN_TRY(const ClassItem first, class_item());
+    if (!first.cp) {
+      if (!named.insert(text_.substr(at, pos_ - at)).second) return {};
+      const bool counterpart = negated && first.letter != 0;
+      append(held, counterpart ? complement(regex_class(static_cast<char>(first.letter ^ ' '))) : first.set);
+      return {};
+    }
+    uint32_t last = *first.cp;
+    if (peek() == '-' && peek(1) != ']' && pos_ + 1 < text_.size()) {
+      const size_t dash = pos_++;
+      QUERN_TRY(const ClassItem second, class_item());
+      if (!second.cp) pos_ = dash;
+      last = second.cp.value_or(last);
+    }
+    if (last < *first.cp) return malformed(at, "the ends of a range are out of order");
+    held.push_back({*first.cp, last});
+    return {};
   }
 
   Result<ClassItem> class_item() {
-    if (peek() != '\\') return ClassItem{take_character(), {}};
+    if (peek() != '\\') return ClassItem{take_character(), {}, 0};
     if (peek(1) == 'b') {
       pos_ += 2;
-      return ClassItem{uint32_t{'\b'}, {}};
+      return ClassItem{uint32_t{'\b'}, {}, 0};
     }
     return class_escape();
   }
@@ -357,6 +351,7 @@ class Parser {
   size_t pos_ = 0;
   RegexTree tree_;
   std::map<CodePoints, uint32_t> set_numbers_;
+  std::map<std::string_view, std::optional<CodePoints>> properties_;  // by name, as far as they were asked for
 };
 
 }  // namespace

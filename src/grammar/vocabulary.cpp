@@ -36,18 +36,24 @@ int plain_next(int state, uint8_t b) {
       if (b == 0xF0) return kAfterF0;
       if (b == 0xF4) return kAfterF4;
       return in(0xF1, 0xF3) ? kAfterF1 : -1;
-    case kOneMore: return in(0x80, 0xBF) ? kBetween : -1;
-    case kTwoMore: return in(0x80, 0xBF) ? kOneMore : -1;
-    case kAfterE0: return in(0xA0, 0xBF) ? kOneMore : -1;
-    case kAfterED: return in(0x80, 0x9F) ? kOneMore : -1;
-    case kAfterF0: return in(0x90, 0xBF) ? kTwoMore : -1;
-    case kAfterF4: return in(0x80, 0x8F) ? kTwoMore : -1;
-    default: return in(0x80, 0xBF) ? kTwoMore : -1;
+    case kOneMore:
+      return in(0x80, 0xBF) ? kBetween : -1;
+    case kTwoMore:
+      return in(0x80, 0xBF) ? kOneMore : -1;
+    case kAfterE0:
+      return in(0xA0, 0xBF) ? kOneMore : -1;
+    case kAfterED:
+      return in(0x80, 0x9F) ? kOneMore : -1;
+    case kAfterF0:
+      return in(0x90, 0xBF) ? kTwoMore : -1;
+    case kAfterF4:
+      return in(0x80, 0x8F) ? kTwoMore : -1;
+    default:
+      return in(0x80, 0xBF) ? kTwoMore : -1;
   }
 }
 
-Vocabulary::Vocabulary(size_t n_vocab, const std::function<std::string(int32_t)>& bytes,
-                       std::span<const int32_t> ends)
+Vocabulary::Vocabulary(size_t n_vocab, const std::function<std::string(int32_t)>& bytes, std::span<const int32_t> ends)
     : twin_(n_vocab, -1), ends_(ends.begin(), ends.end()) {
   std::sort(ends_.begin(), ends_.end());
   constexpr size_t kOthers = std::size(kPlainSizes);

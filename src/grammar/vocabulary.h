@@ -25,7 +25,7 @@ class Vocabulary {
   };
   // Tokens of one kind, in depth-first order.
   struct Trie {
-    size_t max_characters = 0;    // of its plain tokens; 0: of the trie of all others
+    size_t max_characters = 0;  // of its plain tokens; 0: of the trie of all others
     std::vector<Node> nodes;
     std::vector<uint32_t> words;  // the tokens as a mask (TokenMask's layout)
   };

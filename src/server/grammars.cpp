@@ -11,8 +11,8 @@ namespace quern::server {
 Result<Grammar> Grammars::get(Kind kind, const std::string& source) {
   {
     const std::lock_guard lock(mutex_);
-    const auto known = std::find_if(kept_.begin(), kept_.end(),
-                                    [&](const Kept& k) { return k.kind == kind && k.source == source; });
+    const auto known =
+        std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.kind == kind && k.source == source; });
     if (known != kept_.end()) {
       kept_.splice(kept_.begin(), kept_, known);
       return kept_.front().grammar;
@@ -92,8 +92,9 @@ std::optional<BodyError> read_format(const Json& format, const std::string& para
   if (auto problem = only(format, param, {"type"})) return problem;
   if (name == "text") return std::nullopt;
   if (name == "json_object") return take(grammars.get(Kind::kJsonObject, ""), param, to);
-  return BodyError{param + ".type", fmt::format("'{}.type' is '{}', expected text, json_object, json_schema, regex or gbnf",
-                                                param, name)};
+  return BodyError{
+      param + ".type",
+      fmt::format("'{}.type' is '{}', expected text, json_object, json_schema, regex or gbnf", param, name)};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Grammars: what answers must look like, as requests ask for it. One that was read before is given again, so that what an
-// engine has learnt of it is not learnt anew.
+// Grammars: what answers must look like, as requests ask for it. One that was read before is given again, so that what
+// an engine has learnt of it is not learnt anew.
 //
 // Any thread. Errors are those of quern/grammar.h.
 #pragma once
@@ -32,17 +32,19 @@ class Grammars {
 };
 
 // OpenAI's response_format: {"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"name":
-// ..., "schema": {...}}}; quern's own are {"type": "regex", "pattern": ...} and {"type": "gbnf", "grammar": ...}. `param`
-// is the member's name in errors. A schema is held whether or not it says strict.
+// ..., "schema": {...}}}; quern's own are {"type": "regex", "pattern": ...} and {"type": "gbnf", "grammar": ...}.
+// `param` is the member's name in errors. A schema is held whether or not it says strict.
 std::optional<BodyError> read_response_format(const Json& format, const std::string& param, Grammars& grammars,
                                               Grammar& to);
 // `text.format` of the responses API: the same with name and schema not wrapped.
-std::optional<BodyError> read_text_format(const Json& format, const std::string& param, Grammars& grammars, Grammar& to);
+std::optional<BodyError> read_text_format(const Json& format, const std::string& param, Grammars& grammars,
+                                          Grammar& to);
 // Ollama's `format`: "json", or a schema; "" and null ask for nothing.
 std::optional<BodyError> read_ollama_format(const Json& format, Grammars& grammars, Grammar& to);
 
 // JSON schemas of these members.
-inline constexpr const char* kResponseFormatSchema = R"({"type": ["object", "null"], "required": ["type"], "properties": {
+inline constexpr const char* kResponseFormatSchema =
+    R"({"type": ["object", "null"], "required": ["type"], "properties": {
   "type": {"enum": ["text", "json_object", "json_schema", "regex", "gbnf"]},
   "json_schema": {"type": "object", "properties": {"name": {"type": "string"}, "description": {"type": "string"},
     "schema": {"type": "object"}, "strict": {"type": ["boolean", "null"]}}},

@@ -82,11 +82,14 @@ void show(const std::string& path, GrammarRuns& runs) {
   double sum = 0;
   for (const double s : seconds) sum += s;
   std::sort(seconds.begin(), seconds.end());
-  const auto at = [&](double p) { return 1e6 * seconds[static_cast<size_t>(p * static_cast<double>(seconds.size() - 1))]; };
-  fmt::print("{}: read {:.2f} ms, first mask {:.2f} ms; masks of {}: mean {:.1f} us, median {:.1f}, p99 {:.1f}, p99.9 {:.1f}, "
-             "max {:.1f}; {} states\n",
-             path, 1e3 * (read - begin), 1e3 * (ready - read), seconds.size(), 1e6 * sum / static_cast<double>(seconds.size()),
-             at(0.5), at(0.99), at(0.999), at(1), run->automaton.n_states());
+  const auto at = [&](double p) {
+    return 1e6 * seconds[static_cast<size_t>(p * static_cast<double>(seconds.size() - 1))];
+  };
+  fmt::print(
+      "{}: read {:.2f} ms, first mask {:.2f} ms; masks of {}: mean {:.1f} us, median {:.1f}, p99 {:.1f}, p99.9 {:.1f}, "
+      "max {:.1f}; {} states\n",
+      path, 1e3 * (read - begin), 1e3 * (ready - read), seconds.size(), 1e6 * sum / static_cast<double>(seconds.size()),
+      at(0.5), at(0.99), at(0.999), at(1), run->automaton.n_states());
 }
 
 }  // namespace

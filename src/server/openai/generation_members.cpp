@@ -21,8 +21,8 @@ void GenerationMembers::fields(FieldVisitor& v) {
   v.member({"stream_options", "include_usage: a last event with the usage; include_obfuscation: none is needed"},
            stream_options, kStreamOptionsSchema);
   v.member({"stop", "Up to 64 texts that end an answer and are no part of it"}, stop);
-  v.member({"response_format", "What an answer must look like: text, json_object, json_schema, regex or gbnf"}, response_format,
-           kResponseFormatSchema);
+  v.member({"response_format", "What an answer must look like: text, json_object, json_schema, regex or gbnf"},
+           response_format, kResponseFormatSchema);
   sampling.fields(v);
   v.ignore("user", "keys tell users apart");
 }

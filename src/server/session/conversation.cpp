@@ -1,5 +1,7 @@
 #include "server/session/conversation.h"
 
+#include "server/grammars.h"
+
 #include "server/openai/messages.h"
 
 namespace quern::server {

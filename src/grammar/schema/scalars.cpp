@@ -1,0 +1,111 @@
+// Numbers and strings of a set of schemas.
+#include <algorithm>
+
+#include "grammar/number_range.h"
+#include "grammar/schema/compile.h"
+#include "grammar/schema/multiples.h"
+
+namespace quern::grammar::schema {
+namespace {
+
+// A name under which what was made of these facts is found again.
+std::string key_of(const Facts& facts) {
+  std::string key;
+  for (const auto* list : {&facts.patterns, &facts.formats}) {
+    for (const Value* value : *list) key += json_quoted(value->text) + ',';
+    key += ';';
+  }
+  return fmt::format("s{}{},{}", key, facts.min_length, facts.max_length);
+}
+
+}  // namespace
+
+Result<Symbol> Compiler::number(const Facts& facts) {
+  bool integer = (facts.types & kFraction) == 0;
+  std::vector<Decimal> units;
+  for (const Node* node : facts.multiples) {
+    const auto power = node->multiple_of->power_of_ten();
+    if (power == 0) integer = true;
+    if (power != 0) units.push_back(*node->multiple_of);
+  }
+  if (integer) {
+    std::erase_if(units, [](const Decimal& unit) { return Decimal::of("1").multiple_of(unit) == true; });
+  }
+  NumberRange range{.least = {}, .most = {}, .least_open = facts.least_open, .most_open = facts.most_open};
+  if (facts.least) range.least = facts.least->plain();
+  if (facts.most) range.most = facts.most->plain();
+  const std::string& place = schema_.place(*facts.nodes.front()->value);
+  if ((facts.least && !range.least) || (facts.most && !range.most)) {
+    return fail_f(ErrorCode::kUnsupported, "{}: a bound has too many digits", place);
+  }
+  if (!units.empty()) {
+    auto written = add_multiples(units, range, integer, to_);
+    if (written) return written;
+    const std::string at = schema_.place(*facts.multiples.front()->value);
+    return fail_f(written.error().code, "{}: {}", at, written.error().message);
+  }
+  const std::string key = fmt::format("n{}{}{}{},{}", integer, range.least_open, range.most_open,
+                                      range.least.value_or("-"), range.most.value_or("-"));
+  if (const auto known = made_.find(key); known != made_.end()) return known->second;
+  auto written = Result<Symbol>();
+  if (range.least || range.most) {
+    written = add_number_range(range, integer, to_);
+    if (!written) return fail_f(written.error().code, "{}: {}", place, written.error().message);
+  } else {
+    written = integer ? add_integer(to_) : add_number(to_);
+  }
+  made_.emplace(key, *written);
+  return written;
+}
+
+Result<Symbol> Compiler::string(const Facts& facts) {
+  if (facts.patterns.empty() && facts.formats.empty()) return text_.string(facts.min_length, facts.max_length);
+  if (facts.max_length < facts.min_length) return text_.never();
+  const auto [at, fresh] = made_.try_emplace(key_of(facts));
+  if (!fresh) return at->second;
+  QUERN_TRY(at->second, string_set(facts));
+  return at->second;
+}
+
+Result<Symbol> Compiler::string_set(const Facts& facts) {
+  std::vector<const Dfa*> sets;
+  for (const Value* pattern : facts.patterns) {
+    QUERN_TRY(sets.emplace_back(), texts_.pattern(*pattern));
+  }
+  for (const Value* format : facts.formats) {
+    QUERN_TRY(sets.emplace_back(), texts_.format(*format));
+  }
+  const auto failed = [&](const Error& error) {
+    return fail_f(error.code, "{}: the texts of its strings: {}", schema_.place(*facts.nodes.front()->value),
+                  error.message);
+  };
+  Dfa all = *sets[0];
+  for (size_t i = 1; i < sets.size(); ++i) {
+    auto both = Dfa::intersection(all, *sets[i]);
+    if (!both) return failed(both.error());
+    all = both->minimal();
+    QUERN_CHECK_OK(budget_.spend(all.states().size()));
+  }
+  if (facts.min_length > 0 || facts.max_length != kNoLimit) {
+    // Where the states are too many, a text need not become as long as it may.
+    size_t most = facts.max_length;
+    for (;;) {
+      const auto length = Dfa::length(facts.min_length, most);
+      auto both = length ? Dfa::intersection(all, *length) : length;
+      if (both) {
+        all = both->minimal();
+        QUERN_CHECK_OK(budget_.spend(all.states().size()));
+        break;
+      }
+      if (both.error().code != ErrorCode::kResource || most == kNoLimit || most == facts.min_length) {
+        return failed(both.error());
+      }
+      constexpr size_t kLongest = 8192;
+      most = facts.min_length + std::min((most - facts.min_length) / 2, kLongest);
+    }
+  }
+  const Symbol quote = to_.literal("\"");
+  return to_.sequence({quote, all.write_json(to_), quote});
+}
+
+}  // namespace quern::grammar::schema
