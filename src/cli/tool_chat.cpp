@@ -51,8 +51,8 @@ Status ToolChat::prepare() {
   QUERN_TRY(tools::ToolSet set, tools::ToolSet::read(definitions_));
   set_ = std::make_shared<const tools::ToolSet>(std::move(set));
   // Now, so that a schema that cannot be held is told before anything is generated.
-  QUERN_TRY([[maybe_unused]] const auto* automatic, grammar("auto"));
-  QUERN_TRY([[maybe_unused]] const auto* chosen, grammar(settings_.tools.choice));
+  QUERN_TRY([[maybe_unused]] const auto* automatic, grammar("auto", false));
+  QUERN_TRY([[maybe_unused]] const auto* chosen, grammar(settings_.tools.choice, false));
   agent_ = std::make_unique<toolbox::Agent>(tools_, callbacks());
   for (const std::string& name : settings_.tools.yes) agent_->allow(name);
   clear();
@@ -86,10 +86,18 @@ toolbox::AgentCallbacks ToolChat::callbacks() {
   return c;
 }
 
-Result<const tools::ToolGrammar*> ToolChat::grammar(const std::string& choice) {
-  if (const auto known = grammars_.find(choice); known != grammars_.end()) return &known->second;
-  QUERN_TRY(auto made, tools::tool_grammar(format_, *set_, choice));
-  return &grammars_.emplace(choice, std::move(made)).first->second;
+Result<const tools::ToolGrammar*> ToolChat::grammar(const std::string& choice, bool reasoning_open) {
+  const auto key = std::pair(choice, reasoning_open);
+  if (const auto known = grammars_.find(key); known != grammars_.end()) return &known->second;
+  const bool automatic = choice == "auto";
+  QUERN_TRY(auto made, tools::tool_grammar(format_, *set_,
+                                           {.required = !automatic,
+                                            .name = automatic || choice == "required" ? "" : choice,
+                                            .reasoning_open = reasoning_open}));
+  for (const std::string& warning : made.warnings) {
+    if (grammars_.empty()) context_.note(warning);
+  }
+  return &grammars_.emplace(key, std::move(made)).first->second;
 }
 
 Result<std::vector<int32_t>> ToolChat::prompt_of(const Json& messages, bool* reasoning_open) const {
@@ -117,7 +125,7 @@ void ToolChat::show(const std::vector<tools::Delta>& deltas) {
 Result<toolbox::AgentReply> ToolChat::generate(const Json& messages, size_t round) {
   bool reasoning_open = false;
   QUERN_TRY(const std::vector<int32_t> ids, prompt_of(messages, &reasoning_open));
-  QUERN_TRY(const tools::ToolGrammar* held, grammar(round == 0 ? settings_.tools.choice : "auto"));
+  QUERN_TRY(const tools::ToolGrammar* held, grammar(round == 0 ? settings_.tools.choice : "auto", reasoning_open));
   GenerateOptions options = settings_.generate;
   options.grammar = held->grammar;
   options.grammar_triggers = held->triggers;

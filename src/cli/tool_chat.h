@@ -7,7 +7,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "chat/chat_template.h"
@@ -56,7 +58,7 @@ class ToolChat {
   toolbox::AgentCallbacks callbacks();
   Result<toolbox::AgentReply> generate(const toolbox::Json& messages, size_t round);
   Result<std::vector<int32_t>> prompt_of(const toolbox::Json& messages, bool* reasoning_open) const;
-  Result<const tools::ToolGrammar*> grammar(const std::string& choice);
+  Result<const tools::ToolGrammar*> grammar(const std::string& choice, bool reasoning_open);
   void show(const std::vector<tools::Delta>& deltas);
 
   Engine& engine_;
@@ -67,7 +69,7 @@ class ToolChat {
   tools::ToolFormat format_;
   std::shared_ptr<const tools::ToolSet> set_;
   toolbox::Json definitions_;
-  std::map<std::string, tools::ToolGrammar> grammars_;  // by choice
+  std::map<std::pair<std::string, bool>, tools::ToolGrammar> grammars_;  // as grammar() is asked for them
   std::unique_ptr<toolbox::Agent> agent_;
 
   toolbox::Json messages_ = toolbox::Json::array();
