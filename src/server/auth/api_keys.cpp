@@ -13,7 +13,7 @@
 
 #include "base/nearest.h"
 #include "os/small_file.h"
-#include "server/config/text_file.h"
+#include "config/text_file.h"
 
 namespace quern::server {
 

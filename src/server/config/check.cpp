@@ -4,7 +4,7 @@
 
 #include "server/auth/api_keys.h"
 #include "server/config/load.h"
-#include "server/config/text_file.h"
+#include "config/text_file.h"
 
 namespace quern::server {
 

@@ -9,8 +9,8 @@
 #include "server/auth/api_keys.h"
 #include "server/config/describe.h"
 #include "server/config/load.h"
-#include "server/config/text_file.h"
-#include "server/config/yaml_tree.h"
+#include "config/text_file.h"
+#include "config/yaml_tree.h"
 
 namespace quern::server {
 namespace {

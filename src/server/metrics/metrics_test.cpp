@@ -13,7 +13,7 @@
 
 #include "os/process.h"
 #include "server/config/server_config.h"
-#include "server/config/text_file.h"
+#include "config/text_file.h"
 
 namespace quern::server {
 namespace {
