@@ -445,13 +445,15 @@ TEST(JsonSchema, RulesAroundItUseItsSymbol) {
   EXPECT_FALSE(ir_matches(ir, "<truenull>"));
 }
 
-// Schemas at random, of the keywords that are supported.
+// Schemas at random, of the keywords that are supported; which ones may differ from compiler to compiler (the order in
+// which arguments are evaluated).
 class RandomSchema {
  public:
   explicit RandomSchema(uint64_t seed) : random_(seed) {}
 
   std::string document() {
-    return fmt::format(R"({{{}, "$defs": {{"d": {{{}}}, "e": {{{}}}}}}})", body(3), body(2), body(1));
+    const std::string root = body(3), d = body(2), e = body(1);
+    return fmt::format(R"({{{}, "$defs": {{"d": {{{}}}, "e": {{{}}}}}}})", root, d, e);
   }
 
  private:
@@ -529,8 +531,10 @@ class RandomSchema {
     if (!chance(4)) add("properties", "{" + properties + "}");
     if (chance(2)) add("required", chance(2) ? R"(["a"])" : R"(["b", "z"])");
     if (chance(3)) add("additionalProperties", schema(depth - 1));
-    if (chance(6))
-      add("patternProperties", fmt::format(R"({{"^[ab]": {}, "c$": {}}})", schema(depth - 1), schema(depth - 1)));
+    if (chance(6)) {
+      const std::string one = schema(depth - 1), two = schema(depth - 1);
+      add("patternProperties", fmt::format(R"({{"^[ab]": {}, "c$": {}}})", one, two));
+    }
     if (chance(10)) add("propertyNames", R"({"pattern": "^[a-z]*$", "maxLength": 2})");
     if (chance(6)) add("minProperties", std::to_string(below(3)));
     if (chance(6)) add("maxProperties", std::to_string(below(4)));
@@ -572,7 +576,7 @@ TEST(JsonSchema, TextsSatisfyTheirSchema) {
       ++n_texts;
     }
   }
-  EXPECT_GT(n_compiled, 180u);
+  EXPECT_GT(n_compiled, 150u);
   EXPECT_GT(n_texts, 1000u);
 }
 

@@ -188,7 +188,8 @@ Result<std::vector<const Value*>> Compiler::listed_values(const Set& set, const 
        listed.constant != nullptr ? std::span(listed.constant, 1) : std::span<const Value>(listed.enumeration->items)) {
     bool good = true;
     for (size_t i = 0; i < set.size() && good; ++i) {
-      QUERN_TRY(good, validator_.accepts(value, *node_of(set[i]).value));
+      const Node& node = node_of(set[i]);
+      QUERN_TRY(good, validator_.accepts(value, *node.value, /*listed=*/&node == &listed));
     }
     if (good) values.push_back(&value);
   }

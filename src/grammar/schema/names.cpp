@@ -54,7 +54,7 @@ Result<std::vector<Names>> Compiler::other_names(const Facts& facts, const std::
       for (const Names& names : classes) {
         QUERN_TRY(const Dfa in, placed(*node, Dfa::intersection(names.texts, *matching)));
         QUERN_TRY(const Dfa out, placed(*node, Dfa::intersection(names.texts, others)));
-        QUERN_CHECK_OK(budget_.spend(in.states().size() + out.states().size()));
+        QUERN_CHECK_OK(budget_.spend_states(in.states().size() + out.states().size()));
         if (!in.empty()) {
           Names& matched =
               split.emplace_back(Names{.texts = in.minimal(), .schemas = names.schemas, .nodes = names.nodes});

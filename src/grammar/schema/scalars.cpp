@@ -76,7 +76,7 @@ Result<Dfa> Compiler::string_set(const Facts& facts) {
   for (size_t i = 0; i < sets.size(); ++i) {
     QUERN_TRY(const Dfa both, i == 0 ? Result<Dfa>(*sets[i]) : placed(place, Dfa::intersection(all, *sets[i])));
     all = both.minimal();
-    QUERN_CHECK_OK(budget_.spend(all.states().size()));
+    QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
   }
   if (facts.min_length > 0 || facts.max_length != kNoLimit) {
     // Where the states are too many, a text need not become as long as it may.
@@ -86,7 +86,7 @@ Result<Dfa> Compiler::string_set(const Facts& facts) {
       auto both = length ? Dfa::intersection(all, *length) : length;
       if (both) {
         all = both->minimal();
-        QUERN_CHECK_OK(budget_.spend(all.states().size()));
+        QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
         break;
       }
       if (both.error().code != ErrorCode::kResource || most == kNoLimit || most == facts.min_length) {

@@ -11,7 +11,7 @@ using Kind = Value::Kind;
 
 Result<const Dfa*> TextSets::keep(std::string key, Result<Dfa> made, const Value& at) {
   if (!made) return fail_f(made.error().code, "{}: {}", schema_.place(at), made.error().message);
-  QUERN_CHECK_OK(budget_.spend(made->states().size()));
+  QUERN_CHECK_OK(budget_.spend_states(made->states().size()));
   return &made_.emplace(std::move(key), std::move(*made)).first->second;
 }
 
@@ -64,7 +64,7 @@ Result<std::vector<const Value*>> schemas_of_member(const std::string& name, con
   return schemas;
 }
 
-Result<bool> Validator::accepts(const Value& instance, const Value& schema) {
+Result<bool> Validator::accepts(const Value& instance, const Value& schema, bool listed) {
   QUERN_CHECK_OK(budget_.spend(1));
   QUERN_TRY(const Node* node, schema_.node(schema));
   if (node->never || (node->types & type_of(instance)) == 0) return false;
@@ -72,9 +72,11 @@ Result<bool> Validator::accepts(const Value& instance, const Value& schema) {
     return fail_f(ErrorCode::kResource, "{}: nested too deep to compare values", schema_.place(schema));
   ++depth_;
   using Part = Result<bool> (Validator::*)(const Value&, const Node&);
+  const bool known = listed && (node->enumeration == nullptr || node->constant == nullptr);
   Result<bool> verdict = true;
   for (const Part part : {&Validator::applied, &Validator::listed, &Validator::number, &Validator::string,
                           &Validator::array, &Validator::object}) {
+    if (known && part == &Validator::listed) continue;
     verdict = (this->*part)(instance, *node);
     if (!verdict || !*verdict) break;
   }
