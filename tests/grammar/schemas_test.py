@@ -3,9 +3,8 @@ those of the JSON Schema test suite (draft 2020-12), each refused by name or sam
 
     schemas_test.py SAMPLE_GRAMMARS WRITE_TINY_MODEL SUITE [--all | --few] [--model FILE]...   (SUITE: the suite's folder)
 
-The model is a tiny one of random weights, with --model others as well. --all takes 3,000 generated schemas, of which over 2,000
-are sampled; --few 40 and a
-fourth of the suite, for a build with sanitizers."""
+The model is a tiny one of random weights, with --model others as well. --all takes 3,000 generated schemas, of which over
+2,000 are sampled; --few 40 and a fourth of the suite, for a build with sanitizers."""
 
 import argparse
 import collections
@@ -54,12 +53,14 @@ def no_repeats(pairs):
     return dict(pairs)
 
 
-def sample(program, model, texts, seed):
-    """The answers of sample_grammars to the schemas' texts."""
-    lines = "".join(json.dumps({"id": i, "schema": text}) + "\n" for i, text in enumerate(texts))
-    done = subprocess.run([program, model, "--seed", str(seed), "--temperature", str(TEMPERATURE), "--max-tokens", str(MAX_TOKENS)], input=lines,
-                          text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
-    answers = [json.loads(line) for line in done.stdout.split("\n") if line]
+def sample(program, model, texts):
+    """The answers of sample_grammars to the schemas' texts, some hundreds at a time."""
+    answers = []
+    for begin in range(0, len(texts), 250):
+        lines = "".join(json.dumps({"id": i, "schema": texts[i]}) + "\n" for i in range(begin, min(begin + 250, len(texts))))
+        done = subprocess.run([program, model, "--seed", str(generated.SEED + begin), "--temperature", str(TEMPERATURE), "--max-tokens",
+                               str(MAX_TOKENS)], input=lines, text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
+        answers += [json.loads(line) for line in done.stdout.split("\n") if line]
     assert [a["id"] for a in answers] == list(range(len(texts))), "answers are missing"
     return answers
 
@@ -160,7 +161,7 @@ def main():
         subprocess.run([args.write_tiny_model, "llama", tiny], check=True)
         for model in [tiny, *args.model]:
             name = pathlib.Path(model).name
-            answers = sample(args.sample_grammars, model, [json.dumps(s) for s in schemas] + [json.dumps(c[1]) for c in cases], generated.SEED)
+            answers = sample(args.sample_grammars, model, [json.dumps(s) for s in schemas] + [json.dumps(c[1]) for c in cases])
             tally = Tally(f"{name}, generated")
             for i, (schema, answer) in enumerate(zip(schemas, answers)):
                 tally.add(f"generated {i}", schema, answer)
