@@ -56,7 +56,7 @@ constexpr const char* kSources[] = {
 
 TEST(ToolGrammar, TextsOfTheGrammarAreCalls) {
   const auto set = std::make_shared<const ToolSet>(weather());
-  Rng rng(11);
+  SplitMix64 random(11);
   for (const char* source : kSources) {
     const ToolFormat format = format_of(source);
     SCOPED_TRACE(format.name());
@@ -66,7 +66,7 @@ TEST(ToolGrammar, TextsOfTheGrammarAreCalls) {
     EXPECT_TRUE(made->warnings.empty()) << made->warnings.front();
     size_t calls = 0;
     for (int i = 0; i < 40; ++i) {
-      const std::string text = printed(grammar::random_text(*GrammarInternals::ir(made->grammar), rng, 600));
+      const std::string text = printed(grammar::ir_sample(*GrammarInternals::ir(made->grammar), random));
       ReplyParser parser(format, set);
       parser.feed(text);
       const ParsedReply reply = parser.finish();
