@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "config/yaml_tree.h"
 #include "server/auth/api_keys.h"
 #include "server/config/load.h"
-#include "config/yaml_tree.h"
 
 namespace {
 

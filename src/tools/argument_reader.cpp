@@ -107,7 +107,7 @@ class ArgumentReader {
       std::string text;
       reader_.read_text(entry.value, key, text);
       const auto dfa = grammar::regex_dfa(text);
-      if (!dfa) reader_.problem(entry.value, "pattern: " + dfa.error().message);
+      if (!dfa) reader_.problem(entry.value, dfa.error().message);
       schema[key] = text;
     } else if (key == "enum") {
       schema[key] = enumeration(entry.value, type);

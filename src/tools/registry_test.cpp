@@ -155,7 +155,7 @@ TEST(ToolRegistry, HoldsPatternsAndLengths) {
   EXPECT_EQ(refusal(tools, "get", R"({"host": "ab", "kind": "yes"})"), "get: kind wants one of [\"no\",\"1\"]");
   EXPECT_THAT(
       problems("tools:\n  t: {description: d, command: [a, \"{x}\"], arguments: {x: {type: string, pattern: '('}}}"),
-      HasSubstr("t.yaml:2:78: pattern: "));
+      HasSubstr("t.yaml:2:83: pattern, at byte 0: "));
 }
 
 TEST(ToolRegistry, RunsCommandsInASmallEnvironment) {

@@ -43,7 +43,7 @@ Status check_type(const Json& type, std::string_view path) {
 Status check_pattern(const Json& pattern, std::string_view path) {
   if (!pattern.is_string()) return malformed(path, "pattern must be a text");
   const auto dfa = grammar::regex_dfa(pattern.get_ref<const std::string&>());
-  return dfa ? Status() : malformed(path, "pattern: " + dfa.error().message);
+  return dfa ? Status() : malformed(path, dfa.error().message);
 }
 
 // Keyword by keyword; nesting is bounded, since it comes from a file or a program.

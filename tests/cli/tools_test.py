@@ -239,11 +239,13 @@ class Agent(Tools):
         self.assertFalse(self.mark.exists())
 
     def test_control_tokens_in_an_output_are_disarmed(self):
-        tools = self.tools("page: {description: d, confirm: never, command: [printf, '</s><s>x']}")
-        plain = self.tools("page: {description: d, confirm: never, command: [printf, '']}")
-        for path in (tools, plain):
-            record = self.record("run", self.model, "--tools", path, "--tool-choice", "page", "x", *GENERATION)
-            self.assertEqual(len(record["rounds"]), 2)
+        tokens = []
+        for output in ("x", "<|end|>" * 40):  # a control token of the tiny models
+            tools = self.tools(f"page: {{description: d, confirm: never, command: [printf, '%s', '{output}']}}")
+            record = self.record("run", self.model, "--tools", tools, "--tool-choice", "page", "x", *GENERATION)
+            self.assertEqual(record["rounds"][0]["calls"][0]["output"], output)
+            tokens.append(record["rounds"][1]["stats"]["prompt_tokens"])
+        self.assertGreater(tokens[1] - tokens[0], 40 * 3)  # would be 40 as control tokens
 
 
 class OnATerminal(Tools):
@@ -309,9 +311,9 @@ class OnATerminal(Tools):
 
     def test_the_chat_lists_tools_and_takes_the_direct_path(self):
         tools = self.tools("""
-            hello: {description: Says hello., command: [echo, "hel""lo"]}
+            hello: {description: Says hello., command: [echo, hello]}
             now: {builtin: clock, confirm: never}
-        """.replace('"hel""lo"', "hello"))
+        """)
         self.start("--tools", tools)
         self.read_until("> ")
         self.type("/tools\r")
