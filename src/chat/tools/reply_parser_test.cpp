@@ -107,10 +107,10 @@ TEST(ReplyParser, ReadsEachFamily) {
       {"<seed:tool_call>",
        "<seed:tool_call>\n<function=get_weather>\n<parameter=city>Ulm</parameter>\n<parameter=days>2</parameter>\n"
        "</function>\n</seed:tool_call>"},
-      {"<|python_tag|>\"parameters\"", "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
-      {"<|python_tag|>\"parameters\"",
+      {"ipython \"parameters\": ", "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
+      {"ipython \"parameters\": ",
        "<|python_tag|>{\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
-      {"<|python_tag|>\"parameters\"", "<|python_tag|>get_weather.call(city=\"Ulm\", days=2)"},
+      {"ipython \"parameters\": ", "<|python_tag|>get_weather.call(city=\"Ulm\", days=2)"},
       {"[TOOL_CALLS]", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
       {"[TOOL_CALLS][ARGS]", "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
       {"[TOOL_CALLS][CALL_ID]", "[TOOL_CALLS]get_weather[CALL_ID]abcdef123[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
