@@ -60,7 +60,7 @@ struct Family {
   bool (*speaks)(std::string_view source) = nullptr;
   std::span<const Step> begin = {}, call = {}, end = {};  // `begin` and `end` around all calls of a reply
   std::string_view between = {};                          // two calls
-  // The text at which the reader starts; where it is not set the first text of `begin` and `call`, up to white space.
+  // The text at which the reader starts; where it is not set the first text of `begin`, else of `call`, up to white space.
   std::string_view opener = {};
   // Written before the first call where a reply must be one: what a model says before the opener.
   std::string_view before_first = {};

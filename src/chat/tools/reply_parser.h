@@ -4,7 +4,7 @@
 // A reply without calls and reasoning comes out byte by byte as it went in. A call that turns out malformed comes back as
 // content, with the reason in ParsedReply::problems. Pieces of the input may be cut anywhere, even within a character:
 // the result is the same, and every byte is looked at a bounded number of times. The text must have special tokens
-// written out. One thread at a time; the format and the tools are kept by reference or shared.
+// written out. One thread at a time.
 #pragma once
 
 #include <array>
