@@ -215,11 +215,9 @@ TEST(Regex, RefusesWhatIsMalformed) {
 // Refused, and fast: a time-out of the test would tell.
 TEST(Regex, RefusesWhatTakesTooMuch) {
   for (const std::string& p :
-       {std::string("(a{1000}){1000}"), std::string("((((a{99999}){99999}){99999}){99999})"),
-        std::string("(?:(?:(?:(?:){9999}){9999}){9999}){9999}"), std::string("^(a|b)*a(a|b){30}$"),
-        std::string("^(?:a?){5000}(?:b?a?){5000}$"), std::string(".{0,500}x.{0,500}y.{0,500}$"),
-        std::string("a{20001}"), std::string("^\\p{L}{19000}$"), std::string(101, '(') + std::string(101, ')'),
-        std::string(40'000, 'a')}) {
+       {std::string("(a{1000}){1000}"), std::string("(?:(?:(?:(?:){9999}){9999}){9999}){9999}"),
+        std::string("^(a|b)*a(a|b){30}$"), std::string("^(?:a?){5000}(?:b?a?){5000}$"), std::string("^\\p{L}{19000}$"),
+        std::string(101, '(') + std::string(101, ')'), std::string(40'000, 'a')}) {
     EXPECT_EQ(code_of(p), ErrorCode::kResource) << p.substr(0, 40);
   }
   std::string classes;  // thousands of different sets
