@@ -38,7 +38,8 @@ std::string object_of(const JsonKeys& keys, const ToolCall& call, size_t number)
 
 std::string parameters_of(const ParameterSyntax& syntax, const ToolCall& call) {
   std::string out;
-  for (const auto& [key, value] : arguments_of(call).items()) {
+  const Json arguments = arguments_of(call);
+  for (const auto& [key, value] : arguments.items()) {
     out += std::string(syntax.between) + std::string(syntax.before_key) + key + std::string(syntax.after_key);
     if (syntax.typed) out += value.is_string() ? "true" : "false";
     out += syntax.before_value;
@@ -52,7 +53,8 @@ std::string parameters_of(const ParameterSyntax& syntax, const ToolCall& call) {
 
 std::string python_of(const ToolCall& call) {
   std::string out;
-  for (const auto& [key, value] : arguments_of(call).items()) {
+  const Json arguments = arguments_of(call);
+  for (const auto& [key, value] : arguments.items()) {
     out += (out.empty() ? "" : ", ") + key + "=" + python_literal(value);
   }
   return call.name + "(" + out + ")";

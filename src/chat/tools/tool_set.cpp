@@ -123,9 +123,8 @@ std::string argument_json(const Json* schema, std::string_view text) {
     return json_text(Json(text));
   }
   const std::string_view type = type_of(json);
-  if (!string) return json;
-  const bool fits = type != "string" && (schema == nullptr || allows(*schema, type) ||
-                                         (type == "number" && allows(*schema, "integer")));
+  const bool fits = !string || schema == nullptr || allows(*schema, type) ||
+                    (type == "number" && allows(*schema, "integer"));
   return fits ? json : json_text(Json(text));
 }
 
