@@ -1,6 +1,6 @@
 # The commands of the project; `make` alone lists them. Each brings its own set-up (tools/bootstrap.sh). Builds lie in
 # folders of their own, so that none undoes another: build (release), build-test, build-sanitized (fuzz targets too),
-# build-tsan, build-neon. build-clients holds what tests/server needs.
+# build-tsan, build-neon. build-clients holds what tests/server and tests/grammar need.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help

@@ -14,9 +14,11 @@ target_link_libraries(quern PRIVATE ${QUERN_XXHASH})
 # cli: line editing and history of the chat; no CMake package either.
 find_library(QUERN_LIBEDIT edit REQUIRED)
 list(APPEND quern_cli_libraries ${QUERN_LIBEDIT})
-# server: HTTP, WebSocket and TLS by Beast and Asio (headers only), the configuration file, the metrics.
-find_package(Boost 1.81 REQUIRED)
+# config: the YAML of configuration files, as events.
 find_package(yaml-cpp REQUIRED)
+target_link_libraries(quern PRIVATE yaml-cpp)
+# server: HTTP, WebSocket and TLS by Beast and Asio (headers only), the metrics.
+find_package(Boost 1.81 REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
-set(quern_server_libraries Boost::headers OpenSSL::SSL OpenSSL::Crypto yaml-cpp prometheus-cpp::core
+set(quern_server_libraries Boost::headers OpenSSL::SSL OpenSSL::Crypto prometheus-cpp::core
                            nlohmann_json::nlohmann_json)

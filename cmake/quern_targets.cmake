@@ -82,7 +82,7 @@ if(NOT QUERN_CROSS_TESTS_ONLY)
   include(cmake/quern_libraries.cmake)
 endif()
 
-# The server is a library of its own, so that a program that embeds the engine links no HTTP, YAML or metrics.
+# The server is a library of its own, so that a program that embeds the engine links no HTTP server and no metrics.
 file(GLOB_RECURSE server_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/server/*.cpp)
 list(FILTER server_sources EXCLUDE REGEX "_test\\.cpp$")
 if(server_sources AND NOT QUERN_CROSS_TESTS_ONLY)

@@ -4,16 +4,16 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "config/yaml_tree.h"
 #include "server/auth/api_keys.h"
 #include "server/config/load.h"
-#include "server/config/yaml_tree.h"
 
 namespace {
 
-using quern::server::YamlNode;
+using quern::YamlNode;
 
 size_t check_tree(const YamlNode& node, size_t depth) {
-  if (depth > quern::server::kMaxYamlDepth || node.line < 1 || node.column < 1) std::abort();
+  if (depth > quern::kMaxYamlDepth || node.line < 1 || node.column < 1) std::abort();
   size_t nodes = 1;
   for (const YamlNode& item : node.items) nodes += check_tree(item, depth + 1);
   for (const auto& entry : node.entries) nodes += 1 + check_tree(entry.value, depth + 1);

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The official clients that tests/server runs against a live server: FOLDER/venv and FOLDER/node, of the versions pinned in
-# tests/server. Made anew when these change; asked again, it answers within some milliseconds.
+# The official clients that tests/server runs against a live server, and the checkers of tests/grammar: FOLDER/venv,
+# FOLDER/node and FOLDER/schema-suite (the JSON Schema test suite), of the versions pinned in tests/server. Made anew when
+# these change; asked again, it answers within some milliseconds.
 # Usage: tools/client_env.sh FOLDER               makes them
 #        tools/client_env.sh FOLDER COMMAND...    runs a command with them; 77 where they were not made (1 in CI)
 set -euo pipefail
 
-[ $# -gt 0 ] || { sed -n '4,5s/^# //p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '5,6s/^# //p' "$0"; exit 2; }
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
@@ -55,6 +56,13 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$own_node/node" "$package/lib/node_modules/npm/bin/npm-cli.js" >"$own_node/npm"
   chmod +x "$own_node/npm"
 fi
+# The JSON Schema test suite comes within the source of jsonschema, of the same version.
+rm -rf "$folder/schema-suite"
+mkdir "$folder/schema-suite"
+quietly python3 -m pip --python "$folder/venv/bin/python" download --no-deps --no-input --no-binary jsonschema \
+  --dest "$folder/schema-suite" "$(grep '^jsonschema==' "$pinned/requirements.txt")"
+quietly tar -xzf "$folder"/schema-suite/jsonschema-*.tar.gz -C "$folder/schema-suite" --strip-components 2 \
+  --wildcards 'jsonschema-*/json/*'
 mkdir "$folder/node"
 cp "$pinned/node/package.json" "$pinned/node/package-lock.json" "$folder/node"
 quietly npm ci --prefix "$folder/node" --no-audit --no-fund --ignore-scripts

@@ -8,6 +8,8 @@
 #include "cli/conversation.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
+#include "cli/tool_chat.h"
+#include "cli/tool_display.h"
 #include "os/file.h"
 #include "os/paths.h"
 
@@ -16,13 +18,8 @@ namespace quern::cli {
 namespace {
 
 // Everything but answers goes to standard error, so that a redirected chat holds the answers alone.
-void say(std::string_view text) {
-  std::fflush(stdout);
-  fmt::print(stderr, "{}", text);
-  std::fflush(stderr);
-}
 
-enum class Action { kHelp, kClear, kExit };
+enum class Action { kHelp, kClear, kTools, kExit };
 
 struct ChatCommand {
   std::string_view name;
@@ -33,6 +30,7 @@ struct ChatCommand {
 constexpr ChatCommand kCommands[] = {
     {"/help", "this list", Action::kHelp},
     {"/clear", "forget the conversation", Action::kClear},
+    {"/tools", "the tools that the model may call", Action::kTools},
     {"/exit", "leave, as do Ctrl-D and a second Ctrl-C", Action::kExit},
 };
 
@@ -58,15 +56,21 @@ std::string history_path() {
 
 class ChatLoop {
  public:
-  ChatLoop(Engine& engine, const Context& context, Conversation conversation, const GenerateOptions& options)
-      : engine_(engine), context_(context), conversation_(std::move(conversation)), options_(options) {}
+  // `tools`: answers with tools in place of `conversation`; null: there are none.
+  ChatLoop(Engine& engine, const Context& context, const ChatSettings& settings, Conversation conversation,
+           std::unique_ptr<ToolChat> tools)
+      : engine_(engine),
+        context_(context),
+        settings_(settings),
+        conversation_(std::move(conversation)),
+        tools_(std::move(tools)),
+        editor_(history_path()) {}
 
   void run() {
-    LineEditor editor(history_path());
     bool interrupted = false;  // the last thing that happened was Ctrl-C
     for (std::string line;;) {
       interrupt_.clear();
-      const LineEditor::Outcome outcome = editor.read("> ", line);
+      const LineEditor::Outcome outcome = editor_.read("> ", line);
       if (outcome == LineEditor::Outcome::kEnd) return say("\n");
       if (outcome == LineEditor::Outcome::kInterrupted) {
         say("\n");
@@ -77,11 +81,11 @@ class ChatLoop {
       }
       interrupted = false;
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
-      editor.remember(line);
+      editor_.remember(line);
       if (const auto word = command_word(line)) {
         if (!obey(*word)) return;
       } else {
-        interrupted = reply(line);
+        interrupted = tools_ ? reply_with_tools(line) : reply(line);
       }
     }
   }
@@ -96,7 +100,13 @@ class ChatLoop {
       return true;
     }
     if (command->action == Action::kHelp) say(help_text());
-    if (command->action == Action::kClear) conversation_.clear();
+    if (command->action == Action::kClear) {
+      conversation_.clear();
+      if (tools_) tools_->clear();
+    }
+    if (command->action == Action::kTools) {
+      say(settings_.tools ? tools_text(*settings_.tools) : "There are none; quern run --tools FILE brings them.\n");
+    }
     return command->action != Action::kExit;
   }
 
@@ -107,11 +117,10 @@ class ChatLoop {
       context_.note(ids.error().message);
       return false;
     }
-    const auto generation = answer_on_screen(engine_, context_, *ids, options_);
+    const auto generation = answer_on_screen(engine_, context_, *ids, settings_.generate);
     interrupt_.clear();
     if (!generation) {
-      const bool full = generation.error().code == ErrorCode::kTooLong;
-      context_.note(generation.error().message + (full ? ": /clear forgets what was said" : ""));
+      tell(generation.error());
       return false;
     }
     conversation_.say(line, generation->completions[0].text);
@@ -119,27 +128,55 @@ class ChatLoop {
     return generation->completions[0].reason == StopReason::kCancelled;
   }
 
+  void tell(const Error& error) {
+    context_.note(error.message + (error.code == ErrorCode::kTooLong ? ": /clear forgets what was said" : ""));
+  }
+
+  // The same with tools; a line that is a tool's name is no matter of the model, nor of the conversation.
+  bool reply_with_tools(const std::string& line) {
+    if (const auto plan = toolbox::direct_call(*settings_.tools, line)) {
+      const auto record = run_directly(context_, *plan);
+      interrupt_.clear();
+      return record.output.cancelled;
+    }
+    const auto turn = tools_->turn(line, interrupt_, &editor_);
+    interrupt_.clear();
+    if (!turn) {
+      tell(turn.error());
+      return false;
+    }
+    say(fmt::format("[{}]\n", turn_line(engine_, *turn)));
+    return turn->run.end == toolbox::AgentEnd::kStopped;
+  }
+
   Engine& engine_;
   const Context& context_;
+  const ChatSettings& settings_;
   Conversation conversation_;
-  const GenerateOptions& options_;
+  std::unique_ptr<ToolChat> tools_;
   InterruptScope interrupt_;
+  LineEditor editor_;
 };
 
 }  // namespace
 
-Result<int> chat_loop(Engine& engine, const Context& context, bool raw, const std::string& system,
-                      const GenerateOptions& options) {
-  QUERN_TRY(auto conversation, Conversation::create(engine, raw, system));
+Result<int> chat_loop(Engine& engine, const Context& context, const ChatSettings& settings) {
+  QUERN_TRY(auto conversation, Conversation::create(engine, settings.raw, settings.system));
+  std::unique_ptr<ToolChat> tools;
+  if (settings.tools != nullptr) {
+    QUERN_TRY(tools, ToolChat::create(
+                         engine, context, *settings.tools,
+                         {.system = settings.system, .tools = settings.tool_options, .generate = settings.generate}));
+  }
   const EngineInfo& info = engine.info();
   say(fmt::format("{}, {} tokens of context, {}, {} {} ({}). /help lists the commands.\n",
                   info.model_name.empty() ? info.architecture : info.model_name, info.n_ctx, info.isa, info.n_threads,
                   info.n_threads == 1 ? "thread" : "threads", info.threads_reason));
   if (!conversation.has_template()) {
-    const std::string_view why = raw ? "Without a template" : "The model has no chat template:";
+    const std::string_view why = settings.raw ? "Without a template" : "The model has no chat template:";
     say(fmt::format("{} each line is continued as it is, by itself.\n", why));
   }
-  ChatLoop(engine, context, std::move(conversation), options).run();
+  ChatLoop(engine, context, settings, std::move(conversation), std::move(tools)).run();
   return kExitOk;
 }
 

@@ -45,6 +45,12 @@ void Context::print_json(const nlohmann::json& value) const {
   print(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
+void say(std::string_view text) {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}", text);
+  std::fflush(stderr);
+}
+
 void note(std::string_view message) {
   // Messages quote files and servers: their control characters must not reach the terminal.
   std::string text;

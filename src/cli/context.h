@@ -31,6 +31,8 @@ struct Command;
 
 // To standard error: "quern: MESSAGE". Control characters that it quotes are escaped.
 void note(std::string_view message);
+// To standard error as it is, behind all that was printed.
+void say(std::string_view text);
 
 class Context {
  public:

@@ -10,6 +10,12 @@ nlohmann::ordered_json message(const char* role, const std::string& content) {
 
 }  // namespace
 
+std::vector<int32_t> rendered_ids(const Engine& engine, const std::string& rendered) {
+  const std::string_view bos = engine.bos_text();
+  const bool has_bos = !bos.empty() && rendered.starts_with(bos);  // else there would be two
+  return engine.tokenize(rendered, /*add_special=*/!has_bos, /*parse_special=*/true);
+}
+
 Result<Conversation> Conversation::create(const Engine& engine, bool raw, const std::string& system) {
   Conversation c(engine);
   if (!raw && !engine.chat_template().empty()) {
@@ -32,9 +38,7 @@ Result<std::vector<int32_t>> Conversation::prompt(const std::string& text) const
                                           {"bos_token", engine_->bos_text()},
                                           {"eos_token", engine_->eos_text()}};
   QUERN_TRY(const std::string rendered, template_->render(context));
-  const std::string_view bos = engine_->bos_text();
-  const bool has_bos = !bos.empty() && rendered.starts_with(bos);  // else there would be two
-  return engine_->tokenize(rendered, /*add_special=*/!has_bos, /*parse_special=*/true);
+  return rendered_ids(*engine_, rendered);
 }
 
 void Conversation::say(const std::string& text, const std::string& answer) {

@@ -14,6 +14,9 @@
 
 namespace quern::cli {
 
+// The token ids of a rendered chat: its control tokens are those, and a BOS comes before it only where it has none.
+std::vector<int32_t> rendered_ids(const Engine& engine, const std::string& rendered);
+
 class Conversation {
  public:
   // `raw`: no template. The template's own errors, and kUnsupported for a system message that has nowhere to go.

@@ -2,15 +2,22 @@
 
 #include <algorithm>
 #include <bit>
-#include <unordered_set>
+#include <set>
 
 namespace quern::grammar {
+namespace {
+
+constexpr size_t kMostFollowed = 256;  // states, where a character may lead to several
+
+}  // namespace
 
 Masks::Masks(std::shared_ptr<const Vocabulary> vocabulary, Automaton& automaton)
     : vocabulary_(std::move(vocabulary)),
       automaton_(automaton),
       words_((vocabulary_->n_vocab() + 31) / 32),
-      path_(Vocabulary::kLongest + 1) {}
+      path_(Vocabulary::kLongest + 1) {
+  list_plain_steps();
+}
 
 const std::vector<uint32_t>& Masks::of(Automaton::State state) {
   const auto known = kept_.find(state);
@@ -27,10 +34,9 @@ const std::vector<uint32_t>& Masks::of(Automaton::State state) {
 
 void Masks::compute(Automaton::State state) {
   std::fill(words_.begin(), words_.end(), 0);
-  bool all_shorter = true;
+  const size_t room = plain_room(state);
   for (const Vocabulary::Trie& trie : vocabulary_->tries()) {
-    all_shorter = all_shorter && trie.max_characters > 0 && takes_plain(state, trie.max_characters);
-    if (all_shorter) {
+    if (trie.max_characters > 0 && room >= trie.max_characters) {
       for (size_t i = 0; i < words_.size(); ++i) words_[i] |= trie.words[i];
     } else {
       walk(state, trie);
@@ -40,30 +46,86 @@ void Masks::compute(Automaton::State state) {
   for (const int32_t id : vocabulary_->ends()) words_[static_cast<size_t>(id) / 32] |= 1u << (id % 32);
 }
 
-// Over pairs of states by number of characters: where one was met before, with fewer or as many, nothing new follows.
-bool Masks::takes_plain(Automaton::State state, size_t max_characters) {
-  using At = std::pair<Automaton::State, int>;
-  std::vector<At> now{{state, 0}}, after;
-  std::unordered_set<uint64_t> seen{uint64_t{state} * kPlainStates};
-  for (size_t characters = 0; characters < max_characters && !now.empty(); ++characters) {
-    after.clear();
-    for (size_t i = 0; i < now.size(); ++i) {
-      const auto [from, plain_from] = now[i];
-      int before = -1;  // the last byte's class and state: neighbours have the same as a rule
-      for (unsigned b = 0; b < 256; ++b) {
-        const auto byte = static_cast<uint8_t>(b);
-        const int plain = plain_next(plain_from, byte);
-        if (plain < 0 || automaton_.class_of(byte) * kPlainStates + plain == before) continue;
-        before = automaton_.class_of(byte) * kPlainStates + plain;
-        const Automaton::State to = automaton_.next(from, byte);
-        if (to == Automaton::kDead) return false;
-        if (!seen.insert(uint64_t{to} * kPlainStates + static_cast<uint64_t>(plain)).second) continue;
-        (plain == 0 ? after : now).push_back({to, plain});
+void Masks::list_plain_steps() {
+  for (int from = 0; from < kPlainStates; ++from) {
+    std::set<std::pair<int, int>> known;  // classes of the automaton and states that follow
+    for (unsigned b = 0; b < 256; ++b) {
+      const auto byte = static_cast<uint8_t>(b);
+      const int to = plain_next(from, byte);
+      if (to >= 0 && known.insert({automaton_.class_of(byte), to}).second) plain_steps_[from].push_back({byte, to});
+    }
+  }
+}
+
+// The states after one plain character of any kind; false where one of them is dead.
+bool Masks::step_plain(Automaton::State from, std::vector<Automaton::State>& to) {
+  std::vector<std::pair<Automaton::State, int>> open{{from, 0}};
+  for (size_t i = 0; i < open.size(); ++i) {
+    const auto [state, plain] = open[i];
+    for (const PlainStep step : plain_steps_[plain]) {
+      const Automaton::State next = automaton_.next(state, step.byte);
+      if (next == Automaton::kDead) return false;
+      if (step.to != 0) {
+        const std::pair<Automaton::State, int> at{next, step.to};
+        if (std::find(open.begin(), open.end(), at) == open.end()) open.push_back(at);
+      } else if (std::find(to.begin(), to.end(), next) == to.end()) {
+        to.push_back(next);
       }
     }
-    std::swap(now, after);
   }
   return true;
+}
+
+// Where a character always leads to one state, as in strings of a bounded length, what follows from there is known or
+// will be of use; where it leads to several, all of them are followed for as long as it matters.
+size_t Masks::plain_room(Automaton::State state) {
+  std::vector<Automaton::State> chain;
+  size_t room = 0;
+  for (Automaton::State at = state;;) {
+    const auto known = plain_room_.find(at);
+    if (known != plain_room_.end()) {
+      room = known->second;
+      break;
+    }
+    std::vector<Automaton::State> after;
+    if (!step_plain(at, after)) {
+      plain_room_[at] = 0;
+      break;
+    }
+    if (after.size() == 1 && after[0] == at) {
+      plain_room_[at] = room = Vocabulary::kLongest;
+      break;
+    }
+    if (after.size() > 1 || chain.size() > Vocabulary::kLongest) {
+      plain_room_[at] = room = room_of_several(at);
+      break;
+    }
+    chain.push_back(at);
+    at = after[0];
+  }
+  for (; !chain.empty(); chain.pop_back()) {
+    room = std::min(room + 1, Vocabulary::kLongest);
+    plain_room_[chain.back()] = room;
+  }
+  return room;
+}
+
+size_t Masks::room_of_several(Automaton::State state) {
+  std::vector<Automaton::State> now{state}, seen{state};
+  for (size_t room = 0; room < Vocabulary::kLongest; ++room) {
+    std::vector<Automaton::State> after, fresh;
+    for (const Automaton::State s : now) {
+      if (!step_plain(s, after)) return room;
+    }
+    for (const Automaton::State s : after) {
+      if (std::find(seen.begin(), seen.end(), s) == seen.end()) fresh.push_back(s);
+    }
+    if (fresh.empty()) return Vocabulary::kLongest;
+    if (seen.size() + fresh.size() > kMostFollowed) return room;  // less than there may be: the others are walked
+    seen.insert(seen.end(), fresh.begin(), fresh.end());
+    now = std::move(fresh);
+  }
+  return Vocabulary::kLongest;
 }
 
 void Masks::walk(Automaton::State state, const Vocabulary::Trie& trie) {

@@ -28,8 +28,11 @@ class Masks {
     std::vector<int32_t> ids;  // where there are no words
   };
   void compute(Automaton::State state);
-  // Whether every plain text of at most so many characters may follow.
-  bool takes_plain(Automaton::State state, size_t max_characters);
+  // The most characters that plain text may have whatever it is, kLongest where there is no end to it.
+  size_t plain_room(Automaton::State state);
+  size_t room_of_several(Automaton::State state);
+  bool step_plain(Automaton::State from, std::vector<Automaton::State>& to);
+  void list_plain_steps();
   void walk(Automaton::State state, const Vocabulary::Trie& trie);
   void keep(Automaton::State state);
 
@@ -39,6 +42,12 @@ class Masks {
   std::unordered_map<Automaton::State, Kept> kept_;
   size_t kept_bytes_ = 0;
   std::vector<Automaton::State> path_;
+  struct PlainStep {
+    uint8_t byte;
+    int to;
+  };
+  std::vector<PlainStep> plain_steps_[kPlainStates];  // one of each class of bytes
+  std::unordered_map<Automaton::State, size_t> plain_room_;
 };
 
 }  // namespace quern::grammar

@@ -6,17 +6,27 @@ import pathlib
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 from hypothesis_jsonschema import from_schema
+from jsonschema import Draft202012Validator
 
 SEED = 20
 
 FORMATS = ["date", "date-time", "uuid", "email", "ipv4", "ipv6", "hostname", "uri", "time", "regex"]
+NOT_REGULAR = [r"^(?!a)b", r"(a)\1"]
 PATTERNS = ["^[a-z]+$", "^[A-Z]{2}-[0-9]{4}$", "[0-9]", "^(yes|no|maybe)$", "^.{3,7}$", r"^\d{1,3}(\.\d{1,3}){3}$", r"\w+@\w+",
-            "^a.*b$", "^[^\"]*$", "é|日", r"^\S+( \S+)*$", "x{2,}y?", r"^(?!a)b", r"(a)\1", "^$", r"\p{Lu}", r"^\u0041[\x42-D]$", "^a|b$"]
+            "^a.*b$", "^[^\"]*$", "é|日", r"^\S+( \S+)*$", "x{2,}y?", *NOT_REGULAR, "^$", r"\p{Lu}", r"^\u0041[\x42-D]$", "^a|b$"]
 NAMES = st.sampled_from(["a", "b", "name", "id", "items", "properties", "é", "with space", "quote\"", "back\\slash", "/", "%25"]) | st.text(
     max_size=6)
 SMALL = st.integers(0, 6)
-INTEGERS = st.integers(-1000, 1000) | st.integers(-1000, 1000) | st.integers(-2**70, 2**70)
-NUMBERS = INTEGERS | st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 3)) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+def weighted(*kinds):
+    """Of (weight, strategy); one_of takes each strategy once, however often it is named."""
+    return st.sampled_from([strategy for weight, strategy in kinds for _ in range(weight)]).flatmap(lambda strategy: strategy)
+
+
+INTEGERS = weighted((9, st.integers(-1000, 1000)), (1, st.integers(-2**70, 2**70)))
+NUMBERS = weighted((5, INTEGERS), (4, st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 3))),
+                   (1, st.floats(allow_nan=False, allow_infinity=False)))
 VALUES = from_schema({"type": ["null", "boolean", "integer", "number", "string"]}) | from_schema(True)
 
 
@@ -37,7 +47,8 @@ def ordered(least, most):
 def numbers(kind, values):
     closed = keywords({"type": kind}.items(), minimum=values, maximum=values).map(ordered("minimum", "maximum"))
     half = keywords({"type": kind}.items(), exclusiveMinimum=values, maximum=values).map(ordered("exclusiveMinimum", "maximum"))
-    return closed | half | keywords({"type": kind}.items(), exclusiveMaximum=values, multipleOf=st.sampled_from([1, 2, 5, 0.5, 0.01]))
+    multiples = keywords({"type": kind}.items(), exclusiveMaximum=values, multipleOf=st.sampled_from([1, 2, 5, 0.5, 0.01]))
+    return weighted((4, closed), (2, half), (1, multiples))
 
 
 def texts(most, **more):
@@ -57,8 +68,7 @@ def leaves():
                            unique=True),
                   keywords(minimum=NUMBERS, maxLength=SMALL, maxItems=SMALL, enum=st.lists(VALUES, min_size=1, max_size=4,
                                                                                         unique_by=json.dumps))),
-        st.sampled_from([{"$ref": "#"}, {"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/two", "title": "two"},
-                         {"$ref": "#/$defs/none"}]))
+        st.sampled_from([{"$ref": "#"}, {"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/two", "title": "two"}]))
 
 
 def nodes(inner):
@@ -71,7 +81,7 @@ def nodes(inner):
                      keywords(**{"not": inner}), keywords(**{"if": inner, "then": inner, "else": inner}))
 
     def an_object(properties, listed, others, more):
-        names = [n for n, wanted in zip(properties, listed) if wanted] + others
+        names = list(dict.fromkeys([n for n, wanted in zip(properties, listed) if wanted] + others))
         return {"type": "object", "properties": properties, **({"required": names} if names else {}), **more}
 
     objects = st.builds(an_object, st.dictionaries(NAMES, inner, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5),
@@ -84,8 +94,8 @@ def nodes(inner):
     mixed = st.builds(lambda o, word, all: {**o, word: all}, leaves().filter(lambda s: isinstance(s, dict)),
                       st.sampled_from(["anyOf", "oneOf", "allOf"]), st.lists(leaves(), min_size=1, max_size=2))
     odd = st.builds(lambda o, more: {**o, **more}, objects | arrays, rare)
-    # Objects and arrays are most of what people write.
-    return st.one_of(objects, objects, objects, arrays, arrays, joined, both, mixed, odd)
+    # Objects and arrays are most of what people write; much of `mixed` has no value, and much of `odd` is refused.
+    return weighted((6, objects), (3, arrays), (2, joined), (2, both), (1, mixed), (1, odd))
 
 
 def with_definitions(schema, one, two):
@@ -97,19 +107,37 @@ def with_definitions(schema, one, two):
 def generated(count):
     """`count` different schemas, the same ones each time."""
     trees = st.recursive(leaves(), nodes, max_leaves=8)
+    strategy = st.builds(with_definitions, nodes(trees) | trees, trees, trees)
     found = {}
+    for start in range(count):  # many short rounds: within one, hypothesis varies what it has made before
+        @seed(SEED + start)
+        @settings(max_examples=100, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @given(strategy)
+        def collect(schema):
+            if len(found) < count:
+                found.setdefault(json.dumps(schema), schema)
+
+        collect()
+        if len(found) == count:
+            return list(found.values())
+    raise AssertionError(f"only {len(found)} different schemas")
+
+
+def instances(schema):
+    """Some values that the schema accepts, as far as hypothesis-jsonschema finds any."""
+    found = []
 
     @seed(SEED)
-    @settings(max_examples=count * 2, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(st.builds(with_definitions, nodes(trees) | trees, trees, trees))
-    def collect(schema):
-        if len(found) < count:
-            found.setdefault(json.dumps(schema), schema)
+    @settings(max_examples=10, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(from_schema({"$schema": "http://json-schema.org/draft-07/schema#", **schema} if isinstance(schema, dict) else schema))
+    def collect(value):
+        found.append(value)
 
-    collect()
-    if len(found) < count:
-        raise AssertionError(f"only {len(found)} different schemas")
-    return list(found.values())
+    try:
+        collect()
+    except Exception:  # nothing accepts it, or the library cannot follow the schema
+        pass
+    return [value for value in found if Draft202012Validator(schema).is_valid(value)]
 
 
 def suite(folder):

@@ -1,9 +1,10 @@
 """Texts sampled under JSON schemas at temperature 1.5 are valid, each of them, and end: schemas made by hypothesis and
 those of the JSON Schema test suite (draft 2020-12), each refused by name or sampled. What is refused is counted by keyword.
 
-    schemas_test.py SAMPLE_GRAMMARS WRITE_TINY_MODEL SUITE [--all] [--model FILE]...   (SUITE: the folder draft2020-12)
+    schemas_test.py SAMPLE_GRAMMARS WRITE_TINY_MODEL SUITE [--all | --few] [--model FILE]...   (SUITE: the suite's folder)
 
-The model is a tiny one of random weights, for --model others as well; --all takes 2,000 generated schemas."""
+The model is a tiny one of random weights, with --model others as well. --all takes 3,000 generated schemas, of which over
+2,000 are sampled; --few 40 and a fourth of the suite, for a build with sanitizers."""
 
 import argparse
 import collections
@@ -19,8 +20,9 @@ import jsonschema_rs
 
 import generated
 
-FEW, ALL = 250, 2000
+COUNT, FEW, ALL = 250, 40, 3000  # generated schemas
 TEMPERATURE = 1.5
+MAX_TOKENS = 900  # what is not at its end by then is ended; the tiny model's tokens are bytes
 # The most that may be refused, of those that something satisfies: the test cannot pass by refusing.
 REFUSED_GENERATED, REFUSED_SUITE = 0.35, 0.65
 
@@ -29,8 +31,15 @@ def any_of(validator, branches, instance, schema):
     return jsonschema.Draft202012Validator.VALIDATORS["anyOf"](validator, branches, instance, schema)
 
 
-Draft = jsonschema.Draft202012Validator
+def pattern(validator, regex, instance, schema):
+    """As ECMA-262 reads it, not as Python's re does."""
+    if isinstance(instance, str) and not jsonschema_rs.Draft202012Validator({"pattern": regex}).is_valid(instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {regex!r}")
+
+
+Draft = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})
 Loose = jsonschema.validators.extend(Draft, {"oneOf": any_of})  # for schemas whose oneOf quern said to read as anyOf
+FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
 
 
 def no_constant(name):
@@ -44,13 +53,16 @@ def no_repeats(pairs):
     return dict(pairs)
 
 
-def sample(program, model, texts, seed):
-    """The answers of sample_grammars to the schemas' texts."""
-    lines = "".join(json.dumps({"id": i, "schema": text}) + "\n" for i, text in enumerate(texts))
-    done = subprocess.run([program, model, "--seed", str(seed), "--temperature", str(TEMPERATURE), "--max-tokens", "300"], input=lines,
-                          text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [a["id"] for a in answers] == list(range(len(texts))), "answers are missing"
+def sample(program, model, grammars):
+    """The answers of sample_grammars to (kind, text) each, some hundreds at a time."""
+    answers = []
+    for begin in range(0, len(grammars), 250):
+        part = enumerate(grammars[begin:begin + 250], begin)
+        lines = "".join(json.dumps({"id": i, kind: text}) + "\n" for i, (kind, text) in part)
+        done = subprocess.run([program, model, "--seed", str(generated.SEED + begin), "--temperature", str(TEMPERATURE), "--max-tokens",
+                               str(MAX_TOKENS)], input=lines, text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
+        answers += [json.loads(line) for line in done.stdout.split("\n") if line]
+    assert [a["id"] for a in answers] == list(range(len(grammars))), "answers are missing"
     return answers
 
 
@@ -65,7 +77,7 @@ def complaint(schema, answer):
     except ValueError as error:
         return f"no JSON: {error}"
     loose = any("oneOf" in warning for warning in answer["warnings"])
-    error = jsonschema.exceptions.best_match((Loose if loose else Draft)(schema, format_checker=Draft.FORMAT_CHECKER).iter_errors(value))
+    error = jsonschema.exceptions.best_match((Loose if loose else Draft)(schema, format_checker=FORMATS).iter_errors(value))
     if error is not None:
         return f"jsonschema: {error.message}"
     if not loose:  # a second opinion, stricter about formats
@@ -75,10 +87,48 @@ def complaint(schema, answer):
     return None
 
 
-def keyword(answer):
-    """The keyword that a refusal names, for the table."""
-    found = re.search(r"[\"'`]?(\$?[a-z][A-Za-z]+)[\"'`]?", answer["refused"])
-    return found[1] if found else answer["refused"]
+def check_the_check():
+    """Each of these has to be complained of: a checker that sees nothing finds nothing."""
+    wrong = [({"type": "integer"}, '"1"', "end_of_text", ()), ({}, "[1", "end_of_text", ()), ({}, '{"a": 1, "a": 2}', "end_of_text", ()),
+             ({}, "NaN", "end_of_text", ()), ({}, "1", "cancelled", ()), ({}, "1", "context_full", ()), ({}, "1 1", "max_tokens", ()),
+             ({"pattern": r"^\p{Lu}$"}, '"a"', "end_of_text", ()), ({"oneOf": [{"minimum": 1}, {"maximum": 5}]}, "3", "end_of_text", ()),
+             ({"oneOf": [{"minimum": 3}, {"maximum": 1}]}, "2", "end_of_text", ("#: oneOf is read as anyOf",)),
+             *(({"format": name}, f'"{text}"', "end_of_text", ()) for name, text in
+               [("date", "2023-02-30"), ("date-time", "2023-02-30T10:00:00Z"), ("uuid", "2eb8aa08"), ("email", "a@"), ("ipv4", "1.2.3.256")])]
+    for schema, text, reason, warnings in wrong:
+        assert complaint(schema, {"text": text, "reason": reason, "warnings": warnings}), (schema, text, reason)
+    fine = {"text": "3", "reason": "max_tokens", "warnings": ["#: oneOf is read as anyOf"]}
+    assert complaint({"oneOf": [{"minimum": 1}, {"maximum": 5}]}, fine) is None
+
+
+NAMED = [r'the keyword "(\S+)"', r'(the format "\S+")', r"(\$ref) \"[^\"]*\" (?:leads to another|names)", r"(pattern), at byte", r": (a bound)"]
+
+
+def named(refusal):
+    """The keyword that a refusal names, for the table; None when it names none."""
+    return next((found[1] for found in (re.search(p, refusal) for p in NAMED) if found), None)
+
+
+# Grammars of GBNF that a regular expression says too.
+GBNF = {
+    'root ::= item+\nitem ::= "- " [a-zé]{1,9} "\\n"  # a list': r"^(- [a-zé]{1,9}\n)+$",
+    'root ::= sum "=" num\nsum ::= num (("+" | "-") num)*\nnum ::= "0" | [1-9] [0-9]{0,3}':
+        r"^(0|[1-9]\d{0,3})([+-](0|[1-9]\d{0,3}))*=(0|[1-9]\d{0,3})$",
+    'root ::= (yes |\n  no)\nyes ::= "yes" "!"?\nno ::= "no" ", " [^\\x00-\\x1f"]{2,20}': r'^(yes!?|no, [^\u0000-\u001f"]{2,20})$',
+    'root ::= "{" [ぁ-ん] . "}" {2}': r"^\{[ぁ-ん](.|[\n\r\u2028\u2029])\}{2}$",
+}
+
+
+def check_patterns(program, model):
+    """Texts under regular expressions and GBNF match, as a whole."""
+    patterns = [p for p in generated.PATTERNS if p not in generated.NOT_REGULAR]
+    answers = sample(program, model, [("regex", p) for p in patterns] + [("gbnf", g) for g in GBNF])
+    for regex, answer in zip([f"^(?:{p})$" for p in patterns] + list(GBNF.values()), answers):
+        assert answer.get("reason") in ("end_of_text", "max_tokens"), (regex, answer)
+        assert jsonschema_rs.Draft202012Validator({"pattern": regex}).is_valid(answer["text"]), (regex, answer)
+    for p in generated.NOT_REGULAR:
+        (answer,) = sample(program, model, [("regex", p)])
+        assert answer.get("code") == "unsupported", answer
 
 
 class Tally:
@@ -87,14 +137,22 @@ class Tally:
 
     def add(self, name, schema, answer, valid=()):
         if "refused" not in answer:
-            self.reasons[answer.get("reason", "failed")] += 1
-            wrong = complaint(schema, answer)
+            try:
+                wrong = complaint(schema, answer)
+                self.reasons[answer.get("reason", "failed")] += 1
+            except RecursionError:  # a value that is what it is if it is what it is: no validator can say
+                wrong = None
+                self.reasons["circular"] += 1
         elif answer["code"] == "unsupported":
-            self.refused[keyword(answer)] += 1
-            wrong = None
-        else:  # nothing satisfies it, or it is no schema: then no instance is valid
-            self.reasons[answer["code"]] += 1
+            word = named(answer["refused"])
+            self.refused[word] += 1
+            wrong = None if word else "refused without the name of a keyword"
+        elif answer["code"] == "invalid":  # nothing satisfies it, or it is no schema: then no instance is valid
+            self.reasons["no text"] += 1
+            valid = valid or generated.instances(schema)
             wrong = f"refused, but {json.dumps(valid[0])} is valid" if valid else None
+        else:
+            wrong = "refused for its size"
         if wrong:
             self.wrong.append(f"{name}: {wrong}\n  schema: {json.dumps(schema)[:2000]}\n  answer: {json.dumps(answer)[:2000]}")
 
@@ -106,6 +164,7 @@ class Tally:
             print(f"  {count:5} {word}")
         for line in self.wrong[:20]:
             print(line)
+        assert self.reasons["circular"] <= 0.02 * sampled, f"{self.title}: too many were not judged"
         assert not self.wrong, f"{self.title}: {len(self.wrong)} are wrong"
         assert refused <= most_refused * (refused + sampled), f"{self.title}: {refused} of {refused + sampled} are refused"
 
@@ -115,18 +174,22 @@ def main():
     args.add_argument("sample_grammars")
     args.add_argument("write_tiny_model")
     args.add_argument("suite")
-    args.add_argument("--all", action="store_true")
+    args.add_argument("--all", dest="count", action="store_const", const=ALL, default=COUNT)
+    args.add_argument("--few", dest="count", action="store_const", const=FEW)
     args.add_argument("--model", action="append", default=[])
     args = args.parse_args()
-    schemas = generated.generated(ALL if args.all else FEW)
-    cases = list(generated.suite(args.suite))
+    check_the_check()
+    schemas = generated.generated(args.count)
+    cases = list(generated.suite(pathlib.Path(args.suite) / "tests" / "draft2020-12"))
     assert len(cases) > 400, "the test suite is not whole"
+    if args.count == FEW:
+        cases = cases[::4]
     with tempfile.TemporaryDirectory() as folder:
         tiny = pathlib.Path(folder) / "tiny.gguf"
         subprocess.run([args.write_tiny_model, "llama", tiny], check=True)
         for model in [tiny, *args.model]:
             name = pathlib.Path(model).name
-            answers = sample(args.sample_grammars, model, [json.dumps(s) for s in schemas] + [json.dumps(c[1]) for c in cases], generated.SEED)
+            answers = sample(args.sample_grammars, model, [("schema", json.dumps(s)) for s in schemas + [c[1] for c in cases]])
             tally = Tally(f"{name}, generated")
             for i, (schema, answer) in enumerate(zip(schemas, answers)):
                 tally.add(f"generated {i}", schema, answer)
@@ -135,6 +198,7 @@ def main():
             for (title, schema, valid), answer in zip(cases, answers[len(schemas):]):
                 tally.add(title, schema, answer, valid)
             tally.check(REFUSED_SUITE)
+            check_patterns(args.sample_grammars, model)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,9 @@ std::string_view first_word(std::string_view text) {
 std::string opener_of(const Family& family) {
   if (!family.opener.empty()) return std::string(family.opener);
   std::string text;
-  for (const auto steps : {family.begin, family.call}) {
-    for (const Step& step : steps) {
-      if (step.part != Part::kText || step.optional) return std::string(first_word(text));
-      text += step.text;
-    }
+  for (const Step& step : family.begin.empty() ? family.call : family.begin) {
+    if (step.part != Part::kText || step.optional) break;
+    text += step.text;
   }
   return std::string(first_word(text));
 }

@@ -60,7 +60,7 @@ struct Family {
   bool (*speaks)(std::string_view source) = nullptr;
   std::span<const Step> begin = {}, call = {}, end = {};  // `begin` and `end` around all calls of a reply
   std::string_view between = {};                          // two calls
-  // The text at which the reader starts; where it is not set the first text of `begin` and `call`, up to white space.
+  // The text at which the reader starts; where it is not set the first text of `begin`, else of `call`, up to white space.
   std::string_view opener = {};
   // Written before the first call where a reply must be one: what a model says before the opener.
   std::string_view before_first = {};
@@ -68,7 +68,8 @@ struct Family {
   bool quiet = false;   // what begins like a call and is none is plain text, no problem to tell
   bool single = false;  // a reply has one call at most
   bool nine_ids = false;      // its template takes only ids of nine letters and digits
-  bool null_content = false;  // its template writes calls only where the content is null
+  bool python_types = false;  // its template writes Python types and fails where an object does not say of what
+  bool variables = false;     // its template reads the tools and the time from `functions` and `datetime`
   JsonKeys keys = {};
   ArraySyntax array = {};
   const ParameterSyntax* parameters = nullptr;

@@ -71,6 +71,7 @@ void ReplyParser::add_markers(const ToolFormat& format) {
   if (!tools_->empty() && format.reads_all()) {
     for (const Family* family : families()) {
       if (family->where == Where::kAnywhere) add_opener(*family, Where::kAnywhere);
+      for (const Family* other : family->also) add_opener(*other, other->where);
     }
     add_opener(kInvoke, Where::kAnywhere);
     add_plain(Where::kLineStart);
@@ -164,17 +165,24 @@ void ReplyParser::in_content(char c) {
     bool more = false;
     for (const Marker& marker : markers_) {
       if (!allowed(marker.where, held_place_) || !std::string_view(marker.text).starts_with(held_)) continue;
-      if (marker.text.size() == held_.size()) {
-        held_.clear();
-        return reached(marker);
-      }
-      more = true;
+      if (marker.text.size() == held_.size()) matched_ = &marker;
+      more = more || marker.text.size() > held_.size();
     }
     if (more) return;
+    if (matched_ != nullptr) return take_marker();
     put(held_.front());
     held_.erase(0, 1);
     held_place_ = place_;
   }
+}
+
+// The longest marker that `held_` begins with; what is behind it is looked at again.
+void ReplyParser::take_marker() {
+  const Marker& marker = *std::exchange(matched_, nullptr);
+  const std::string rest = held_.substr(marker.text.size());
+  held_.clear();
+  reached(marker);
+  for (const char c : rest) step(c);
 }
 
 void ReplyParser::in_reasoning(char c) {
@@ -286,6 +294,7 @@ std::vector<Delta> ReplyParser::feed(std::string_view text) {
 }
 
 ParsedReply ReplyParser::finish(std::vector<Delta>* rest) {
+  if (matched_ != nullptr) take_marker();
   if (mode_ == Mode::kCall) {
     if (reader_ == nullptr) {
       lose("the text ends where a call begins", 0);

@@ -4,7 +4,7 @@
 // A reply without calls and reasoning comes out byte by byte as it went in. A call that turns out malformed comes back as
 // content, with the reason in ParsedReply::problems. Pieces of the input may be cut anywhere, even within a character:
 // the result is the same, and every byte is looked at a bounded number of times. The text must have special tokens
-// written out. One thread at a time; the format and the tools are kept by reference or shared.
+// written out. One thread at a time.
 #pragma once
 
 #include <array>
@@ -68,6 +68,7 @@ class ReplyParser : private CallSink {
   void add_plain(Where where);
   void step(char c);
   void in_content(char c);
+  void take_marker();
   void in_reasoning(char c);
   void in_call(char c);
   void choose(char c);
@@ -94,6 +95,7 @@ class ReplyParser : private CallSink {
 
   Mode mode_ = Mode::kContent;
   std::string held_;  // what may become a marker
+  const Marker* matched_ = nullptr;  // the longest that `held_` begins with
   Where place_ = Where::kReplyStart, held_place_ = Where::kReplyStart;
   std::string space_;       // white space that is content only if more content follows
   bool drop_space_ = false;  // white space behind a marker

@@ -63,6 +63,7 @@ const Json kUser = {{"role", "user"}, {"content", "Question?"}};
 struct Part {
   std::string prompt, text;
   bool reasoning_open = false;
+  bool behind_prompt = false;  // the message's text begins with the prompt
 };
 
 Result<Part> assistant_part(const ToolFormat& format, const ChatTemplate& chat_template, const Json& message) {
@@ -71,12 +72,11 @@ Result<Part> assistant_part(const ToolFormat& format, const ChatTemplate& chat_t
   QUERN_CHECK_OK(prepare_tools(format, true, with));
   QUERN_TRY(const std::string prompt, render_chat(chat_template, before));
   QUERN_TRY(const std::string whole, render_chat(chat_template, with));
-  size_t same = 0;
-  while (same < prompt.size() && same < whole.size() && prompt[same] == whole[same]) ++same;
-  // A prompt may end in what opens or closes reasoning where the message does not have it.
-  while (same > 0 && (static_cast<unsigned char>(whole[same]) & 0xC0) == 0x80) --same;
-  Part part{prompt, whole.substr(same), false};
-  if (same == prompt.size()) part.reasoning_open = format.opens_reasoning(prompt);
+  // A template may end the prompt in what the message does not have, reasoning: then all behind the question is taken.
+  size_t same = prompt.size();
+  if (!whole.starts_with(prompt)) same = whole.find("Question?") + 9;
+  Part part{prompt, whole.substr(same), false, whole.starts_with(prompt)};
+  if (part.behind_prompt) part.reasoning_open = format.opens_reasoning(prompt);
   return part;
 }
 
@@ -102,17 +102,19 @@ std::shared_ptr<const ToolSet> tool_set() {
 
 struct Expected {
   const char *file, *format;
+  bool same_bytes = true;  // calls that quern writes, or has the grammar ask for, are those that the template renders
+  bool replays = true;     // a message made of a parsed reply renders to the reply's bytes
 };
 // All templates of the folder, and the format that each is told to be of.
 constexpr Expected kExpected[] = {
     {"Apertus-8B-Instruct", "apertus"},
-    {"Apriel-1.6-15b-Thinker-fixed", "apriel"},
+    {.file = "Apriel-1.6-15b-Thinker-fixed", .format = "apriel", .replays = false},
     {"Bielik-11B-v3.0-Instruct", "hermes"},
-    {"ByteDance-Seed-OSS", "seed"},
-    {"CohereForAI-c4ai-command-r-plus-tool_use", "command-r-plus"},
+    {.file = "ByteDance-Seed-OSS", .format = "seed", .same_bytes = false},
+    {.file = "CohereForAI-c4ai-command-r-plus-tool_use", .format = "command-r-plus", .same_bytes = false, .replays = false},
     {"CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r7b"},
     {"GLM-4.6", "glm"},
-    {"GLM-4.7-Flash", "glm-tight"},
+    {.file = "GLM-4.7-Flash", .format = "glm-tight", .replays = false},
     {"GLM-5.2", "glm-tight"},
     {"GigaChat3-10B-A1.8B", "gigachat3"},
     {"GigaChat3.1-10B-A1.8B", "gigachat3.1"},
@@ -122,20 +124,20 @@ constexpr Expected kExpected[] = {
     {"LFM2.5-Instruct", "lfm2"},
     {"MiMo-VL", "hermes"},
     {"Mistral-Small-3.2-24B-Instruct-2506", "mistral-ids"},
-    {"NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "qwen-coder"},
+    {.file = "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", .format = "qwen-coder", .replays = false},
     {"NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use", "hermes"},
     {"Qwen3-Coder", "qwen-coder"},
     {"Qwen3.5-4B", "qwen-coder"},
-    {"Reka-Edge", "hermes"},
-    {"deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek"},
-    {"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "deepseek"},
-    {"deepseek-ai-DeepSeek-V3.2", "deepseek-v3.2"},
+    {.file = "Reka-Edge", .format = "hermes", .same_bytes = false},
+    {.file = "deepseek-ai-DeepSeek-R1-Distill-Llama-8B", .format = "deepseek", .same_bytes = false, .replays = false},
+    {.file = "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", .format = "deepseek", .replays = false},
+    {.file = "deepseek-ai-DeepSeek-V3.2", .format = "deepseek-v3.2", .replays = false},
     {"deepseek-ai-DeepSeek-V4", "deepseek-v4"},
     {"fireworks-ai-llama-3-firefunction-v2", "firefunction"},
-    {"google-gemma-4-31B-it-interleaved", "gemma4"},
-    {"google-gemma-4-31B-it", "gemma4"},
+    {.file = "google-gemma-4-31B-it-interleaved", .format = "gemma4", .replays = false},
+    {.file = "google-gemma-4-31B-it", .format = "gemma4", .replays = false},
     {"ibm-granite-granite-3.3-2B-Instruct", "granite"},
-    {"llama-cpp-deepseek-r1", "deepseek"},
+    {.file = "llama-cpp-deepseek-r1", .format = "deepseek", .replays = false},
     {"llama-cpp-rwkv-world", "generic"},
     {"meetkai-functionary-medium-v3.1", "functionary"},
     {"meta-llama-Llama-3.1-8B-Instruct", "llama3"},
@@ -191,7 +193,25 @@ class RoundTrip : public ::testing::TestWithParam<Expected> {
       EXPECT_NE(place, std::string::npos) << restored;
       at = place + 1;
     }
-    RecordProperty("own_writing_is_the_templates", part->text.find(written) != std::string::npos ? 1 : 0);
+    if (calls.size() > 1) return;  // with text before the calls some templates drop the one or the other
+    EXPECT_EQ(part->text.find(written) != std::string::npos, GetParam().same_bytes) << part->text << "\nand\n" << written;
+    EXPECT_EQ(replays(reply, *part), GetParam().replays) << part->text;
+  }
+
+  // Whether a message made of what was parsed of a reply renders to the reply's bytes, behind the very prompt.
+  bool replays(const ParsedReply& whole, const Part& part) {
+    const std::string& last = whole.calls.back().raw;
+    const std::string sampled = part.text.substr(0, part.text.rfind(last) + last.size());
+    ReplyParser parser(format_, tool_set(), {.reasoning_open = part.reasoning_open});
+    parser.feed(sampled);
+    const ParsedReply reply = parser.finish();
+    Json calls = Json::array();
+    for (const ToolCall& c : reply.calls) calls.push_back(call(c.id.c_str(), c.name.c_str(), c.arguments.c_str()));
+    Json message = {{"role", "assistant"}, {"content", reply.content}, {"tool_calls", calls}};
+    if (!reply.reasoning.empty()) message["reasoning_content"] = reply.reasoning;
+    const auto again = assistant_part(format_, *template_, message);
+    EXPECT_TRUE(again) << again.error().message;
+    return again && part.behind_prompt && again->text.starts_with(sampled);
   }
 
   std::string source_;
@@ -204,8 +224,18 @@ TEST_P(RoundTrip, OneCall) {
 }
 
 TEST_P(RoundTrip, TwoCallsBehindText) {
-  if (format_.family().single) GTEST_SKIP() << "one call a reply";
-  round_trip(two_calls(), "Let me see.");
+  if (!format_.family().single) return round_trip(two_calls(), "Let me see.");
+  // One call a message: there are two of them.
+  const Json message = {{"role", "assistant"}, {"content", "Let me see."}, {"tool_calls", two_calls()}};
+  ChatRequest r = request(Json::array({kUser, message}), false);
+  ASSERT_TRUE(prepare_tools(format_, true, r));
+  const auto text = render_chat(*template_, r);
+  ASSERT_TRUE(text) << text.error().message;
+  size_t at = text->find("Question?");
+  for (const char* piece : {"Let me see.", "get_weather", "Ulm", "add", "2.5"}) {
+    at = text->find(piece, at);
+    ASSERT_NE(at, std::string::npos) << piece << " in\n" << *text;
+  }
 }
 
 TEST_P(RoundTrip, ResultsAndTheNextQuestion) {
@@ -229,8 +259,8 @@ TEST_P(RoundTrip, ResultsAndTheNextQuestion) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Templates, RoundTrip, ::testing::ValuesIn(kExpected), [](const auto& info) {
-  std::string name = info.param.file;
+INSTANTIATE_TEST_SUITE_P(Templates, RoundTrip, ::testing::ValuesIn(kExpected), [](const auto& each) {
+  std::string name = each.param.file;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
   return name;
 });

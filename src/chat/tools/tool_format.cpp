@@ -1,6 +1,7 @@
 #include "chat/tools/tool_format.h"
 
 #include "chat/render_chat.h"
+#include "chat/tools/tool_prompt.h"
 
 namespace quern::tools {
 namespace {
@@ -29,10 +30,11 @@ Json probe_call(const Json& content) {
 }
 
 // The rendered text; empty when the template refuses.
-std::string rendered(const ChatTemplate& chat_template, Json messages, Json tools = nullptr) {
+std::string rendered(const Family& family, const ChatTemplate& chat_template, Json messages, Json tools = nullptr) {
   ChatRequest request;
   request.messages = std::move(messages);
   request.tools = std::move(tools);
+  fit_tools(family, request);
   auto text = render_chat(chat_template, request);
   return text ? std::move(*text) : std::string();
 }
@@ -49,12 +51,12 @@ ToolFormat ToolFormat::of(std::string_view source, const ChatTemplate& chat_temp
   format.reasoning_ = &reasoning_marks(source);
 
   Renders& renders = format.renders_;
-  renders.system = has(rendered(chat_template, {{{"role", "system"}, {"content", kText}}, user("q")}), kText);
+  renders.system = has(rendered(*format.family_, chat_template, {{{"role", "system"}, {"content", kText}}, user("q")}), kText);
   const Json tools = probe_tools();
-  renders.tools = has(rendered(chat_template, Json::array({user("q")}), tools), kTool);
+  renders.tools = has(rendered(*format.family_, chat_template, Json::array({user("q")}), tools), kTool);
   const Json offered = renders.tools ? tools : Json(nullptr);
   const auto shows_call = [&](const Json& content) {
-    const std::string text = rendered(chat_template, {user("q"), probe_call(content)}, offered);
+    const std::string text = rendered(*format.family_, chat_template, {user("q"), probe_call(content)}, offered);
     return has(text, kValue) && (!content.is_string() || has(text, content.get_ref<const std::string&>()));
   };
   renders.calls = shows_call("");
@@ -63,7 +65,7 @@ ToolFormat ToolFormat::of(std::string_view source, const ChatTemplate& chat_temp
   const Json content = renders.null_content ? Json(nullptr) : Json("");
   const Json result = {{"role", "tool"}, {"tool_call_id", "abcdef123"}, {"name", kTool}, {"content", kText}};
   const Json call = renders.calls ? probe_call(content) : Json{{"role", "assistant"}, {"content", "call"}};
-  renders.results = has(rendered(chat_template, {user("q"), call, result}, offered), kText);
+  renders.results = has(rendered(*format.family_, chat_template, {user("q"), call, result}, offered), kText);
   return format;
 }
 

@@ -12,6 +12,7 @@
 namespace quern::tools {
 namespace {
 
+constexpr int kMaxDepth = 64;  // of schemas that are changed
 constexpr std::string_view kToolsText =
     "You can call functions. These are all of them, each with the JSON schema of its arguments:\n";
 constexpr std::string_view kCallText =
@@ -185,7 +186,43 @@ class Rewriter {
   size_t after_result_ = 0;
 };
 
+// Objects of a schema that do not say of what they are, are of text.
+void add_value_types(Json& schema, int depth) {
+  if (!schema.is_object() || depth > kMaxDepth) return;
+  const bool object = schema.contains("type") && schema["type"] == "object";
+  if (object && depth > 0 && !schema.contains("additionalProperties")) schema["additionalProperties"] = {{"type", "string"}};
+  if (schema.contains("items")) add_value_types(schema["items"], depth + 1);
+  if (!schema.contains("properties") || !schema["properties"].is_object()) return;
+  for (auto& [name, property] : schema["properties"].items()) add_value_types(property, depth + 1);
+}
+
+std::string time_text(const std::optional<std::tm>& given) {
+  std::tm now{};
+  if (given) {
+    now = *given;
+  } else {
+    const std::time_t seconds = std::time(nullptr);
+    localtime_r(&seconds, &now);
+  }
+  char text[64];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &now)};
+}
+
 }  // namespace
+
+void fit_tools(const Family& family, ChatRequest& request) {
+  if (family.variables && request.extra.is_object()) {
+    const Json tools = request.tools.is_array() ? request.tools : Json::array();
+    if (!request.extra.contains("functions")) request.extra["functions"] = json_text(tools);
+    if (!request.extra.contains("datetime")) request.extra["datetime"] = time_text(request.now);
+  }
+  if (!family.python_types || !request.tools.is_array()) return;
+  for (Json& tool : request.tools) {
+    if (!tool.is_object()) continue;
+    Json& function = tool.contains("function") ? tool["function"] : tool;
+    if (function.is_object() && function.contains("parameters")) add_value_types(function["parameters"], 0);
+  }
+}
 
 Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& request) {
   if (!request.messages.is_array()) return fail(ErrorCode::kInvalidArgument, "messages must be an array");
@@ -193,6 +230,7 @@ Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& reques
   QUERN_TRY(request.messages, rewriter.rewrite(request.messages));
   if (format.family().nine_ids) shorten_ids(request.messages);
   if (!offered) request.tools = nullptr;
+  fit_tools(format.family(), request);
   if (!request.tools.is_array() || request.tools.empty() || format.renders().tools) return {};
   add_system_text(format, tools_text(format, request.tools), request.messages);
   request.tools = nullptr;

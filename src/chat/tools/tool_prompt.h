@@ -20,6 +20,9 @@ namespace quern::tools {
 // kInvalidArgument: messages of another shape.
 Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& request);
 
+// What one family's templates want of the list of tools beyond the common shape. prepare_tools() does it.
+void fit_tools(const Family& family, ChatRequest& request);
+
 // The rendered prompt with each of `calls`, sampled earlier and in the order of the conversation, written just as it was
 // sampled: templates write JSON in a way of their own, and a prefix stays cached only if its bytes are the same. A call
 // that is not found with its name and arguments is left as it is rendered. Linear.

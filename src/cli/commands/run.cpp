@@ -1,4 +1,6 @@
 // quern run: an answer to a prompt, or a chat.
+#include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/answer.h"
@@ -10,6 +12,9 @@
 #include "cli/profile_text.h"
 #include "cli/read_input.h"
 #include "cli/sampling_fields.h"
+#include "cli/tool_chat.h"
+#include "cli/tool_display.h"
+#include "cli/tool_options.h"
 #include "os/terminal.h"
 
 namespace quern::cli {
@@ -29,6 +34,7 @@ struct RunOptions {
   uint32_t samples = 1;
   bool ignore_eos = false;
   bool json = false;
+  ToolOptions tools;
 
   std::vector<Field> fields() {
     std::vector<Field> list;
@@ -45,6 +51,7 @@ struct RunOptions {
         {"--samples", &samples, "Answers to the same prompt, each with its own draws", {.min = 1, .max = 1024}});
     list.push_back({"--ignore-eos", &ignore_eos, "Go on after the model's end token"});
     list.push_back({"--json", &json, "Print one JSON object: text, ids, stats; samples and logprobs when asked for"});
+    tools.add(list);
     model.add_context(list);
     model.add_machine(list);
     model.add_profile(list);
@@ -63,6 +70,9 @@ constexpr std::string_view kExamples =
     "  cat letter.txt | quern run default --system \"Sum up the letter in one sentence.\"\n"
     "  quern run default --prompt-ids 1,2,3 --json\n"
     "  quern run default --profile \"Why is the sky blue?\"\n"
+    "  quern run default --tools examples/tools.yaml \"What is 12.5 % of 1840?\"\n"
+    "  quern run default --tools examples/tools.yaml --yes-tool disk_free \"How full is my disk?\"\n"
+    "  quern run default --tools examples/tools.yaml now      (a tool's name alone: no model is needed)\n"
     "\nFigures go to standard error. QUERN_ISA names the instruction set where --isa does not.\n";
 
 // What contradicts itself or would have no effect.
@@ -73,6 +83,11 @@ std::optional<std::string_view> misuse(const RunOptions& o, bool chat) {
   if (chat && o.json) return "--json wants a prompt";
   if (chat && o.samples > 1) return "--samples wants a prompt";
   if (chat && !o.model.profile.empty()) return "--profile wants a prompt";
+  if (!o.tools.given() && !o.tools.yes.empty()) return "--yes-tool wants --tools";
+  if (o.tools.given() && (o.raw || !o.prompt_ids.empty())) return "--tools wants a prompt for the chat template";
+  if (o.tools.given() && o.samples > 1) return "--tools has no place beside --samples";
+  if (o.tools.given() && o.sampling.logprobs >= 0) return "--logprobs have no place beside --tools";
+  if (o.tools.given() && !o.model.profile.empty()) return "--profile has no place beside --tools";
   if (o.sampling.logprobs >= 0 && !o.json) return "--logprobs are printed by --json only";
   return std::nullopt;
 }
@@ -127,6 +142,81 @@ Result<int> answer_once(Engine& engine, const Context& context, const RunOptions
   return generation.completions[0].reason == StopReason::kCancelled ? kExitFailed : kExitOk;
 }
 
+// A question to the user needs a terminal that is not the prompt's own pipe.
+std::unique_ptr<LineEditor> editor_for_questions() {
+  return is_terminal(Stream::kIn) ? std::make_unique<LineEditor>("") : nullptr;
+}
+
+// What a call did as the program's exit code.
+int code_of(const toolbox::CallRecord& record) {
+  return record.output.ok ? kExitOk : kExitFailed;
+}
+
+// Nothing where the prompt is not a tool's name alone.
+std::optional<int> answer_directly(const Context& context, const RunOptions& options, const ToolRegistry& tools,
+                                   const std::string& prompt) {
+  const auto plan = toolbox::direct_call(tools, prompt);
+  if (!plan) return std::nullopt;
+  // The name on the command line is the user's own word; a text from a pipe is anybody's.
+  const auto& yes = options.tools.yes;
+  const bool allowed =
+      options.prompt || !plan->tool().confirm || std::find(yes.begin(), yes.end(), plan->tool().name) != yes.end();
+  if (!allowed) {
+    context.note(fmt::format("{} is not allowed: nobody can be asked here; --yes-tool {} allows it", plan->shown(),
+                             plan->tool().name));
+    return kExitFailed;
+  }
+  InterruptScope interrupt;
+  if (!options.json) return code_of(run_directly(context, *plan));
+  const auto record = toolbox::run_call(*plan, InterruptScope::interrupted);
+  context.print_json({{"text", record.output.text},
+                      {"end", "answer"},
+                      {"direct", true},
+                      {"rounds", {{{"text", ""}, {"calls", {call_json(record)}}}}}});
+  return code_of(record);
+}
+
+Result<int> answer_with_tools(Engine& engine, const Context& context, const RunOptions& options,
+                              const ToolRegistry& tools, const std::string& prompt) {
+  QUERN_TRY(const auto chat, ToolChat::create(engine, context, tools,
+                                              {.system = options.system,
+                                               .tools = options.tools,
+                                               .generate = options.generate_options(),
+                                               .quiet = options.json}));
+  InterruptScope interrupt;
+  const auto editor = editor_for_questions();
+  QUERN_TRY(const ToolTurn turn, chat->turn(prompt, interrupt, editor.get()));
+  if (options.json) {
+    context.print_json(turn_json(engine, turn));
+  } else {
+    const EngineInfo& info = engine.info();
+    say(fmt::format("\n{}; loaded in {:.2f} s, weights {}\n", turn_line(engine, turn), info.load_seconds,
+                    info.weights));
+  }
+  return turn.run.end == toolbox::AgentEnd::kAnswer ? kExitOk : kExitFailed;
+}
+
+int run_with_tools(const Context& context, const RunOptions& options, bool chat) {
+  const auto tools = load_tools(options.tools);
+  if (!tools) return context.failed(tools.error());
+  std::string prompt;
+  if (!chat) {
+    auto text = prompt_text(options);
+    if (!text) return context.failed(text.error());
+    prompt = std::move(*text);
+    if (const auto code = answer_directly(context, options, *tools, prompt)) return *code;
+  }
+  const auto engine = load_engine(options.model);
+  if (!engine) return context.failed(engine.error());
+  const auto code = chat ? chat_loop(**engine, context,
+                                     {.system = options.system,
+                                      .generate = options.generate_options(),
+                                      .tools = &*tools,
+                                      .tool_options = options.tools})
+                         : answer_with_tools(**engine, context, options, *tools, prompt);
+  return code ? *code : context.failed(code.error());
+}
+
 }  // namespace
 
 int run_command(Context& context) {
@@ -137,10 +227,13 @@ int run_command(Context& context) {
   if (auto status = apply_texts(options.texts, options.sampling); !status) {
     return context.usage_error(status.error().message);
   }
+  if (options.tools.given()) return run_with_tools(context, options, chat);
   const auto engine = load_engine(options.model, options.samples);
   if (!engine) return context.failed(engine.error());
-  const auto code = chat ? chat_loop(**engine, context, options.raw, options.system, options.generate_options())
-                         : answer_once(**engine, context, options);
+  const auto code =
+      chat ? chat_loop(**engine, context,
+                       {.raw = options.raw, .system = options.system, .generate = options.generate_options()})
+           : answer_once(**engine, context, options);
   return code ? *code : context.failed(code.error());
 }
 

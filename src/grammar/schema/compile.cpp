@@ -1,6 +1,7 @@
 #include "grammar/schema/compile.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 
 namespace quern::grammar::schema {
@@ -58,15 +59,10 @@ Result<Symbol> Compiler::rule_of(Closure closure) {
 }
 
 Status Compiler::define(Symbol rule, const Set& set) {
-  const Node* listed = nullptr;  // the one with the fewest values
-  const auto n_values = [](const Node& n) { return n.constant != nullptr ? 1 : n.enumeration->items.size(); };
-  for (const uint32_t element : set) {
-    const Node& node = node_of(element);
-    if (node.constant == nullptr && node.enumeration == nullptr) continue;
-    if (listed == nullptr || n_values(node) < n_values(*listed)) listed = &node;
+  if (const Node* listed = listing(set)) {
+    QUERN_TRY(const std::vector<const Value*> values, listed_values(set, *listed));
+    return literals(rule, values);
   }
-  if (listed != nullptr) return literals(rule, set, listed->enumeration, listed->constant);
-
   for (size_t i = 0; i < set.size(); ++i) {
     const Node& node = node_of(set[i]);
     if (!node.any_of.empty() && (set[i] & kAnyOfTaken) == 0) return branch(rule, set, i, /*any_of=*/true);
@@ -173,20 +169,36 @@ Facts Compiler::facts_of(const Set& set) const {
   return facts;
 }
 
-// The values of one enum or const of the set that satisfy all of it.
-Status Compiler::literals(Symbol rule, const Set& set, const Value* enumeration, const Value* constant) {
-  std::vector<const Value*> candidates, strings;
-  if (constant != nullptr) {
-    candidates.push_back(constant);
-  } else {
-    for (const Value& value : enumeration->items) candidates.push_back(&value);
+// Of the set's schemas with enum or const the one with the fewest values; nullptr: there is none.
+const Node* Compiler::listing(const Set& set) const {
+  const auto n_values = [](const Node& n) { return n.constant != nullptr ? 1 : n.enumeration->items.size(); };
+  const Node* fewest = nullptr;
+  for (const uint32_t element : set) {
+    const Node& node = node_of(element);
+    if (node.constant == nullptr && node.enumeration == nullptr) continue;
+    if (fewest == nullptr || n_values(node) < n_values(*fewest)) fewest = &node;
   }
-  for (const Value* value : candidates) {
+  return fewest;
+}
+
+// Its values that satisfy all of the set.
+Result<std::vector<const Value*>> Compiler::listed_values(const Set& set, const Node& listed) {
+  std::vector<const Value*> values;
+  for (const Value& value :
+       listed.constant != nullptr ? std::span(listed.constant, 1) : std::span<const Value>(listed.enumeration->items)) {
     bool good = true;
     for (size_t i = 0; i < set.size() && good; ++i) {
-      QUERN_TRY(good, validator_.accepts(*value, *node_of(set[i]).value));
+      const Node& node = node_of(set[i]);
+      QUERN_TRY(good, validator_.accepts(value, *node.value, /*listed=*/&node == &listed));
     }
-    if (!good) continue;
+    if (good) values.push_back(&value);
+  }
+  return values;
+}
+
+Status Compiler::literals(Symbol rule, const std::vector<const Value*>& values) {
+  std::vector<const Value*> strings;
+  for (const Value* value : values) {
     if (value->is(Kind::kString)) {
       strings.push_back(value);
     } else {

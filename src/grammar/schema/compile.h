@@ -33,6 +33,13 @@ struct Facts {
   size_t min_properties = 0, max_properties = kNoLimit;
 };
 
+// Names of members that are not listed and ask the same of their values.
+struct Names {
+  Dfa texts;
+  std::vector<const Value*> schemas;  // of patterns that match
+  std::vector<const Node*> nodes;     // whose patterns do
+};
+
 // Schemas by their ids, in order; the lowest bits say which of a schema's branches were taken already.
 using Set = std::vector<uint32_t>;
 
@@ -56,13 +63,21 @@ class Compiler {
 
   // compile.cpp: sets
   [[nodiscard]] const Node& node_of(uint32_t element) const { return schema_.known(element >> kFlagBits); }
+  // With the place of whom it is about in the message.
+  template <class T>
+  Result<T> placed(const Node& node, Result<T> result) const {
+    if (!result) result.error().message = schema_.place(*node.value) + ": " + result.error().message;
+    return result;
+  }
   Status close(const Value& schema, Closure& closure);
   Result<Symbol> rule_for(const std::vector<const Value*>& schemas);
   Result<Symbol> rule_of(Closure closure);
   Status define(Symbol rule, const Set& set);
   Status branch(Symbol rule, const Set& set, size_t at, bool any_of);
   Facts facts_of(const Set& set) const;
-  Status literals(Symbol rule, const Set& set, const Value* enumeration, const Value* constant);
+  [[nodiscard]] const Node* listing(const Set& set) const;
+  Result<std::vector<const Value*>> listed_values(const Set& set, const Node& listed);
+  Status literals(Symbol rule, const std::vector<const Value*>& values);
   Status add_strings(Symbol rule, const std::vector<const Value*>& strings);
   // one_of.cpp: whether no value satisfies both; false where that cannot be told
   Result<bool> differ(const Value& a, const Value& b, unsigned depth);
@@ -71,13 +86,23 @@ class Compiler {
   // scalars.cpp
   Result<Symbol> number(const Facts& facts);
   Result<Symbol> string(const Facts& facts);
-  Result<Symbol> string_set(const Facts& facts);
+  Result<Dfa> string_set(const Facts& facts);
+  // names.cpp: the names of members that are not listed
+  Result<std::vector<Names>> other_names(const Facts& facts, const std::vector<std::string_view>& listed);
+  Result<Dfa> allowed_names(const Facts& facts, const std::vector<std::string_view>& listed);
   // containers.cpp
   struct Members;
+  struct Item {
+    Symbol text;
+    bool required;
+  };
   Result<Symbol> array(const Facts& facts);
+  Result<Symbol> unique_array(const Facts& facts, const Node& unique);
+  Symbol in_order(const std::vector<Item>& items, std::vector<Symbol> after, size_t most);
   Result<Symbol> object(const Facts& facts);
   Result<Members> members_of(const Facts& facts);
-  Result<Symbol> other_name(const Members& members);
+  Result<Symbol> value_of(std::string_view name, const Facts& facts);
+  Status add_others(const Facts& facts, bool unmatched, Members& members);
   Result<Symbol> write_members(const Members& members);
   std::vector<Symbol> more_members(Symbol pair, size_t most);
 

@@ -81,7 +81,7 @@ std::optional<std::vector<std::string>> listed(const std::vector<Decimal>& units
 // Digits after which the number is a multiple of `unit`: by what remains of those before.
 class Remainders {
  public:
-  Remainders(uint32_t unit, IrBuilder& to) : unit_(unit), to_(to) {}
+  Remainders(uint32_t unit, size_t least_digits, IrBuilder& to) : unit_(unit), least_(least_digits), to_(to) {}
 
   // A first digit that is not 0, then up to kMaxDigits - 1 more.
   Symbol positive() { return digits(0, kMaxDigits, ByteSet::range('1', '9')); }
@@ -99,12 +99,13 @@ class Remainders {
     const auto known = rest_.find({remainder, left});
     if (known != rest_.end()) return known->second;
     const Symbol more = left == 0 ? to_.rule() : digits(remainder, left, ByteSet::range('0', '9'));
-    const Symbol made = remainder == 0 ? to_.optional(more) : more;
+    const Symbol made = remainder == 0 && kMaxDigits - left >= least_ ? to_.optional(more) : more;
     rest_.emplace(std::pair(remainder, left), made);
     return made;
   }
 
   uint32_t unit_;
+  size_t least_;
   IrBuilder& to_;
   std::map<std::pair<uint32_t, size_t>, Symbol> rest_;
 };
@@ -123,6 +124,29 @@ Symbol decimals_above_zero(int64_t decimals, IrBuilder& to) {
   return to.choice(choices);
 }
 
+std::string negated(const std::string& number) {
+  return number == "0" ? number : number.starts_with('-') ? number.substr(1) : "-" + number;
+}
+
+// Multiples of an integer from `least` on: one by one as far as numbers have no more digits than `least`, and all
+// longer ones. With the sign `minus` those below zero's other side. nullopt: too many of the former.
+std::optional<Symbol> from(const Decimal& unit, const std::string& least, bool open, bool minus, IrBuilder& to) {
+  const bool below_zero = least.starts_with('-');
+  const size_t digits = below_zero ? 0 : std::min(least.find('.'), least.size());
+  const auto value = scaled(unit, 0);
+  if (!value || *value > kMaxInteger || digits >= kMaxDigits) return std::nullopt;
+  const NumberRange range{.least = least,
+                          .most = below_zero ? "0" : "1" + std::string(digits, '0'),
+                          .least_open = open,
+                          .most_open = !below_zero};
+  const auto texts = listed({unit}, range, /*integer=*/true);
+  if (!texts) return std::nullopt;
+  const Symbol longer = Remainders(static_cast<uint32_t>(*value), digits + 1, to).positive();
+  std::vector<Symbol> choices = {minus ? to.sequence({to.literal("-"), longer}) : longer};
+  for (const std::string& text : *texts) choices.push_back(to.literal(minus ? negated(text) : text));
+  return to.choice(choices);
+}
+
 }  // namespace
 
 Result<Symbol> add_multiples(const std::vector<Decimal>& units, const NumberRange& range, bool integer, IrBuilder& to) {
@@ -135,20 +159,25 @@ Result<Symbol> add_multiples(const std::vector<Decimal>& units, const NumberRang
     for (const std::string& text : *texts) literals.push_back(to.literal(text));
     return literals.empty() ? to.rule() : to.choice(literals);
   }
-  const auto at_zero = [](const std::optional<std::string>& end) { return !end || *end == "0"; };
-  if (units.size() != 1 || !at_zero(range.least) || !at_zero(range.most)) return unsupported;
-  std::optional<Symbol> positive;
+  if (units.size() != 1) return unsupported;
+  std::vector<std::optional<Symbol>> sides;
   const auto power = units[0].power_of_ten();
-  if (const auto unit = scaled(units[0], 0); unit && *unit <= kMaxInteger) {
-    positive = Remainders(static_cast<uint32_t>(*unit), to).positive();
-  } else if (power && *power < 0 && -*power <= kMaxDecimals && !integer) {
-    positive = decimals_above_zero(-*power, to);
+  if (power && *power < 0 && -*power <= kMaxDecimals && !integer) {
+    const bool at_zero = range.least.value_or("0") == "0" && range.most.value_or("0") == "0";
+    if (!at_zero) return unsupported;
+    const Symbol above = decimals_above_zero(-*power, to);
+    if (!range.most) sides.push_back(above);
+    if (!range.least) sides.push_back(to.sequence({to.literal("-"), above}));
+    if (!range.least_open && !range.most_open) sides.push_back(to.literal("0"));
+  } else {
+    if (!range.most) sides.push_back(from(units[0], range.least.value_or("0"), range.least_open, false, to));
+    if (!range.least) sides.push_back(from(units[0], negated(range.most.value_or("0")), range.most_open, true, to));
   }
-  if (!positive) return unsupported;
   std::vector<Symbol> choices;
-  if (!range.most) choices.push_back(*positive);
-  if (!range.least) choices.push_back(to.sequence({to.literal("-"), *positive}));
-  if ((!range.least || !range.least_open) && (!range.most || !range.most_open)) choices.push_back(to.literal("0"));
+  for (const auto& side : sides) {
+    if (!side) return unsupported;
+    choices.push_back(*side);
+  }
   return to.choice(choices);
 }
 

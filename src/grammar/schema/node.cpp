@@ -103,11 +103,11 @@ Status read_required(const Keyword& k, Node& node) {
   return {};
 }
 
-Status read_properties(const Keyword& k, Node& node) {
+Status read_properties(const Keyword& k, const Value*& properties) {
   if (!k.value.is(Kind::kObject) || !std::all_of(k.value.items.begin(), k.value.items.end(), is_schema)) {
     return k.wrong("must be an object of schemas");
   }
-  node.properties = &k.value;
+  properties = &k.value;
   return {};
 }
 
@@ -177,7 +177,10 @@ const std::map<std::string_view, Row>& keywords() {
           if (k.value.is(Kind::kTrue)) n.unique_items = &k.value;
           return {};
         }}},
-      {"properties", {kObject, true, read_properties}},
+      {"properties", {kObject, true, [](const Keyword& k, Node& n) { return read_properties(k, n.properties); }}},
+      {"patternProperties",
+       {kObject, true, [](const Keyword& k, Node& n) { return read_properties(k, n.pattern_properties); }}},
+      {"propertyNames", {kObject, true, [](const Keyword& k, Node& n) { return read_schema(k, n.property_names); }}},
       {"required", {kObject, true, read_required}},
       {"additionalProperties", {kObject, true, [](const Keyword& k, Node& n) { return read_schema(k, n.additional); }}},
       {"minProperties", {kObject, true, [](const Keyword& k, Node& n) { return read_count(k, n.min_properties); }}},
@@ -186,34 +189,20 @@ const std::map<std::string_view, Row>& keywords() {
   return rows;
 }
 
+// clang-format off
 // Say nothing about the value. An anchor matters only to a reference to it, which is refused.
 constexpr std::string_view kAnnotations[] = {
-    "title",    "description", "default",          "examples",      "example",       "deprecated",
-    "readOnly", "writeOnly",   "contentEncoding",  "contentSchema", "discriminator", "$schema",
-    "$comment", "$defs",       "contentMediaType", "definitions",   "$anchor",       "$dynamicAnchor",
+    "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "contentEncoding",
+    "contentMediaType", "contentSchema", "discriminator", "$schema", "$comment", "$defs", "definitions", "$anchor",
+    "$dynamicAnchor",
 };
 
 constexpr std::string_view kRefused[] = {
-    "not",
-    "if",
-    "then",
-    "else",
-    "dependentRequired",
-    "dependentSchemas",
-    "dependencies",
-    "contains",
-    "minContains",
-    "maxContains",
-    "unevaluatedProperties",
-    "unevaluatedItems",
-    "propertyNames",
-    "$dynamicRef",
-    "$vocabulary",
-    "$recursiveRef",
-    "patternProperties",
-    "nullable",
-    "additionalItems",
+    "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "contains", "minContains",
+    "maxContains", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "$vocabulary",
+    "nullable", "additionalItems",
 };
+// clang-format on
 
 bool in(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -221,9 +210,8 @@ bool in(std::span<const std::string_view> names, std::string_view name) {
 
 // Whether what is refused otherwise says nothing here.
 bool trivial(const Keyword& k) {
-  constexpr std::string_view kWhereTrue[] = {"unevaluatedProperties", "unevaluatedItems", "propertyNames"};
-  constexpr std::string_view kWhereEmpty[] = {"patternProperties", "dependentRequired", "dependentSchemas",
-                                              "dependencies"};
+  constexpr std::string_view kWhereTrue[] = {"unevaluatedProperties", "unevaluatedItems"};
+  constexpr std::string_view kWhereEmpty[] = {"dependentRequired", "dependentSchemas", "dependencies"};
   constexpr std::string_view kWithContains[] = {"minContains", "maxContains"};
   const bool empty = k.value.is(Kind::kObject) && k.value.items.empty();
   if (in(kWhereTrue, k.name)) return empty || k.value.is(Kind::kTrue);

@@ -56,6 +56,8 @@ struct Node {
   const Value* properties = nullptr;  // an object
   std::vector<std::string_view> required;
   const Value* additional = nullptr;
+  const Value* pattern_properties = nullptr;  // an object
+  const Value* property_names = nullptr;
   size_t min_properties = 0, max_properties = kNoLimit;
 };
 

@@ -34,27 +34,21 @@ Result<Symbol> Compiler::number(const Facts& facts) {
   NumberRange range{.least = {}, .most = {}, .least_open = facts.least_open, .most_open = facts.most_open};
   if (facts.least) range.least = facts.least->plain();
   if (facts.most) range.most = facts.most->plain();
-  const std::string& place = schema_.place(*facts.nodes.front()->value);
+  const Node& place = *facts.nodes.front();
   if ((facts.least && !range.least) || (facts.most && !range.most)) {
-    return fail_f(ErrorCode::kUnsupported, "{}: a bound has too many digits", place);
+    return placed<Symbol>(place, fail(ErrorCode::kUnsupported, "a bound has too many digits"));
   }
   if (!units.empty()) {
-    auto written = add_multiples(units, range, integer, to_);
-    if (written) return written;
-    const std::string at = schema_.place(*facts.multiples.front()->value);
-    return fail_f(written.error().code, "{}: {}", at, written.error().message);
+    return placed(*facts.multiples.front(), add_multiples(units, range, integer, to_));
   }
   const std::string key = fmt::format("n{}{}{}{},{}", integer, range.least_open, range.most_open,
                                       range.least.value_or("-"), range.most.value_or("-"));
   if (const auto known = made_.find(key); known != made_.end()) return known->second;
-  auto written = Result<Symbol>();
-  if (range.least || range.most) {
-    written = add_number_range(range, integer, to_);
-    if (!written) return fail_f(written.error().code, "{}: {}", place, written.error().message);
-  } else {
-    written = integer ? add_integer(to_) : add_number(to_);
-  }
-  made_.emplace(key, *written);
+  const bool bounded = range.least || range.most;
+  QUERN_TRY(const Symbol written, bounded   ? placed(place, add_number_range(range, integer, to_))
+                                  : integer ? Result<Symbol>(add_integer(to_))
+                                            : Result<Symbol>(add_number(to_)));
+  made_.emplace(key, written);
   return written;
 }
 
@@ -63,11 +57,13 @@ Result<Symbol> Compiler::string(const Facts& facts) {
   if (facts.max_length < facts.min_length) return text_.never();
   const auto [at, fresh] = made_.try_emplace(key_of(facts));
   if (!fresh) return at->second;
-  QUERN_TRY(at->second, string_set(facts));
-  return at->second;
+  QUERN_TRY(const Dfa texts, string_set(facts));
+  const Symbol quote = to_.literal("\"");
+  return at->second = to_.sequence({quote, texts.write_json(to_), quote});
 }
 
-Result<Symbol> Compiler::string_set(const Facts& facts) {
+// The texts that its strings may have: patterns, formats and length at once.
+Result<Dfa> Compiler::string_set(const Facts& facts) {
   std::vector<const Dfa*> sets;
   for (const Value* pattern : facts.patterns) {
     QUERN_TRY(sets.emplace_back(), texts_.pattern(*pattern));
@@ -75,16 +71,12 @@ Result<Symbol> Compiler::string_set(const Facts& facts) {
   for (const Value* format : facts.formats) {
     QUERN_TRY(sets.emplace_back(), texts_.format(*format));
   }
-  const auto failed = [&](const Error& error) {
-    return fail_f(error.code, "{}: the texts of its strings: {}", schema_.place(*facts.nodes.front()->value),
-                  error.message);
-  };
-  Dfa all = *sets[0];
-  for (size_t i = 1; i < sets.size(); ++i) {
-    auto both = Dfa::intersection(all, *sets[i]);
-    if (!both) return failed(both.error());
-    all = both->minimal();
-    QUERN_CHECK_OK(budget_.spend(all.states().size()));
+  const Node& place = *facts.nodes.front();
+  Dfa all = Dfa::any();
+  for (size_t i = 0; i < sets.size(); ++i) {
+    QUERN_TRY(const Dfa both, i == 0 ? Result<Dfa>(*sets[i]) : placed(place, Dfa::intersection(all, *sets[i])));
+    all = both.minimal();
+    QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
   }
   if (facts.min_length > 0 || facts.max_length != kNoLimit) {
     // Where the states are too many, a text need not become as long as it may.
@@ -94,18 +86,17 @@ Result<Symbol> Compiler::string_set(const Facts& facts) {
       auto both = length ? Dfa::intersection(all, *length) : length;
       if (both) {
         all = both->minimal();
-        QUERN_CHECK_OK(budget_.spend(all.states().size()));
+        QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
         break;
       }
       if (both.error().code != ErrorCode::kResource || most == kNoLimit || most == facts.min_length) {
-        return failed(both.error());
+        return placed(place, std::move(both));
       }
       constexpr size_t kLongest = 8192;
       most = facts.min_length + std::min((most - facts.min_length) / 2, kLongest);
     }
   }
-  const Symbol quote = to_.literal("\"");
-  return to_.sequence({quote, all.write_json(to_), quote});
+  return all;
 }
 
 }  // namespace quern::grammar::schema

@@ -11,14 +11,14 @@ using Kind = Value::Kind;
 
 Result<const Dfa*> TextSets::keep(std::string key, Result<Dfa> made, const Value& at) {
   if (!made) return fail_f(made.error().code, "{}: {}", schema_.place(at), made.error().message);
-  QUERN_CHECK_OK(budget_.spend(made->states().size()));
+  QUERN_CHECK_OK(budget_.spend_states(made->states().size()));
   return &made_.emplace(std::move(key), std::move(*made)).first->second;
 }
 
-Result<const Dfa*> TextSets::pattern(const Value& pattern) {
-  std::string key = "p" + pattern.text;
+Result<const Dfa*> TextSets::pattern(const std::string& pattern, const Value& at) {
+  std::string key = "p" + pattern;
   if (const auto known = made_.find(key); known != made_.end()) return &known->second;
-  return keep(std::move(key), regex_dfa(pattern.text), pattern);
+  return keep(std::move(key), regex_dfa(pattern), at);
 }
 
 Result<const Dfa*> TextSets::format(const Value& format) {
@@ -51,7 +51,20 @@ Types type_of(const Value& value) {
   return 0;
 }
 
-Result<bool> Validator::accepts(const Value& instance, const Value& schema) {
+Result<std::vector<const Value*>> schemas_of_member(const std::string& name, const Node& node, TextSets& texts) {
+  std::vector<const Value*> schemas;
+  const Value* const listed = node.properties == nullptr ? nullptr : node.properties->find(name);
+  if (listed != nullptr) schemas.push_back(listed);
+  const Value* const patterns = node.pattern_properties;
+  for (size_t i = 0; patterns != nullptr && i < patterns->items.size(); ++i) {
+    QUERN_TRY(const Dfa* names, texts.pattern(patterns->names[i], patterns->items[i]));
+    if (names->matches(name)) schemas.push_back(&patterns->items[i]);
+  }
+  if (schemas.empty() && node.additional != nullptr) schemas.push_back(node.additional);
+  return schemas;
+}
+
+Result<bool> Validator::accepts(const Value& instance, const Value& schema, bool listed) {
   QUERN_CHECK_OK(budget_.spend(1));
   QUERN_TRY(const Node* node, schema_.node(schema));
   if (node->never || (node->types & type_of(instance)) == 0) return false;
@@ -59,9 +72,11 @@ Result<bool> Validator::accepts(const Value& instance, const Value& schema) {
     return fail_f(ErrorCode::kResource, "{}: nested too deep to compare values", schema_.place(schema));
   ++depth_;
   using Part = Result<bool> (Validator::*)(const Value&, const Node&);
+  const bool known = listed && (node->enumeration == nullptr || node->constant == nullptr);
   Result<bool> verdict = true;
   for (const Part part : {&Validator::applied, &Validator::listed, &Validator::number, &Validator::string,
                           &Validator::array, &Validator::object}) {
+    if (known && part == &Validator::listed) continue;
     verdict = (this->*part)(instance, *node);
     if (!verdict || !*verdict) break;
   }
@@ -160,10 +175,23 @@ Result<bool> Validator::object(const Value& instance, const Node& node) {
     if (instance.find(name) == nullptr) return false;
   }
   for (size_t i = 0; i < n; ++i) {
-    const Value* const listed = node.properties == nullptr ? nullptr : node.properties->find(instance.names[i]);
-    const Value* const schema = listed != nullptr ? listed : node.additional;
-    if (schema == nullptr) continue;
-    QUERN_TRY(const bool good, accepts(instance.items[i], *schema));
+    QUERN_TRY(const bool good, member(instance.names[i], instance.items[i], node));
+    if (!good) return false;
+  }
+  return true;
+}
+
+Result<bool> Validator::member(const std::string& name, const Value& value, const Node& node) {
+  if (node.property_names != nullptr) {
+    Value text;
+    text.kind = Kind::kString;
+    text.text = name;
+    QUERN_TRY(const bool good, accepts(text, *node.property_names));
+    if (!good) return false;
+  }
+  QUERN_TRY(const std::vector<const Value*> schemas, schemas_of_member(name, node, texts_));
+  for (const Value* schema : schemas) {
+    QUERN_TRY(const bool good, accepts(value, *schema));
     if (!good) return false;
   }
   return true;

@@ -21,6 +21,11 @@ class Budget {
     if (left_ == 0) return fail(ErrorCode::kResource, "the schema takes too much work: it has too many combinations");
     return {};
   }
+  // Automata with so many states were made.
+  Status spend_states(size_t states) {
+    constexpr size_t kStepsOfState = 50;
+    return spend(states * kStepsOfState);
+  }
 
  private:
   size_t left_ = kSteps;
@@ -30,7 +35,9 @@ class Budget {
 class TextSets {
  public:
   TextSets(const Schema& schema, Budget& budget) : schema_(schema), budget_(budget) {}
-  Result<const Dfa*> pattern(const Value& pattern);
+  // `at`: whom an error names.
+  Result<const Dfa*> pattern(const std::string& pattern, const Value& at);
+  Result<const Dfa*> pattern(const Value& pattern) { return this->pattern(pattern.text, pattern); }
   Result<const Dfa*> format(const Value& format);
 
  private:
@@ -44,7 +51,10 @@ class TextSets {
 class Validator {
  public:
   Validator(Schema& schema, TextSets& texts, Budget& budget) : schema_(schema), texts_(texts), budget_(budget) {}
-  Result<bool> accepts(const Value& instance, const Value& schema);
+  // `listed`: the instance is known to be one of the values of the schema's enum or const.
+  Result<bool> accepts(const Value& instance, const Value& schema, bool listed = false);
+  // 1 and 1.0 are, objects whatever their order.
+  Result<bool> equal(const Value& a, const Value& b);
 
  private:
   static constexpr size_t kMaxDepth = 1000;
@@ -55,7 +65,7 @@ class Validator {
   Result<bool> string(const Value& instance, const Node& node);
   Result<bool> array(const Value& instance, const Node& node);
   Result<bool> object(const Value& instance, const Node& node);
-  Result<bool> equal(const Value& a, const Value& b);
+  Result<bool> member(const std::string& name, const Value& value, const Node& node);
 
   Schema& schema_;
   TextSets& texts_;
@@ -63,7 +73,10 @@ class Validator {
   size_t depth_ = 0;
 };
 
-// A number's characters count as JSON Schema counts them: code points.
+// What one schema object asks of a member's value: properties, patternProperties, or additionalProperties.
+Result<std::vector<const Value*>> schemas_of_member(const std::string& name, const Node& node, TextSets& texts);
+
+// As JSON Schema counts them: code points.
 size_t characters(std::string_view utf8);
 Types type_of(const Value& value);
 

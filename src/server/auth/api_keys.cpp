@@ -12,8 +12,8 @@
 #include <span>
 
 #include "base/nearest.h"
+#include "config/text_file.h"
 #include "os/small_file.h"
-#include "server/config/text_file.h"
 
 namespace quern::server {
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "config/text_file.h"
 #include "server/auth/api_keys.h"
 #include "server/config/load.h"
-#include "server/config/text_file.h"
 
 namespace quern::server {
 

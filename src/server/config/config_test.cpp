@@ -6,11 +6,11 @@
 #include <fstream>
 #include <set>
 
+#include "config/text_file.h"
+#include "config/yaml_tree.h"
 #include "server/auth/api_keys.h"
 #include "server/config/describe.h"
 #include "server/config/load.h"
-#include "server/config/text_file.h"
-#include "server/config/yaml_tree.h"
 
 namespace quern::server {
 namespace {

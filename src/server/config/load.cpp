@@ -5,8 +5,8 @@
 #include <map>
 
 #include "base/nearest.h"
-#include "server/config/text_file.h"
-#include "server/config/yaml_tree.h"
+#include "config/text_file.h"
+#include "config/yaml_tree.h"
 
 namespace quern::server {
 

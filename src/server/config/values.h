@@ -14,14 +14,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/units.h"
 
 namespace quern::server {
-
-// "300" and "300s", "5m", "1h30m", "250ms"; units d h m s ms, largest first.
-struct Duration {
-  double seconds = 0;  // infinity is written "forever"
-  bool operator==(const Duration&) const = default;
-};
 
 // "1048576", "512MB" (10^6), "2GiB" (2^30), and where the option allows them "auto" and "none".
 struct ByteLimit {
@@ -30,12 +25,6 @@ struct ByteLimit {
   uint64_t bytes = 0;
   bool operator==(const ByteLimit&) const = default;
 };
-
-Result<Duration> parse_duration(std::string_view text);
-std::string duration_text(Duration value);
-// Without the words.
-Result<uint64_t> parse_bytes(std::string_view text);
-std::string bytes_text(uint64_t bytes);
 
 // uint8_t is an enumeration: the index of one of ConfigLimits::words.
 using ConfigRef =

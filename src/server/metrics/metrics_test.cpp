@@ -11,9 +11,9 @@
 #include <set>
 #include <thread>
 
+#include "config/text_file.h"
 #include "os/process.h"
 #include "server/config/server_config.h"
-#include "server/config/text_file.h"
 
 namespace quern::server {
 namespace {

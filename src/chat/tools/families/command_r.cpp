@@ -22,6 +22,7 @@ const Family kCommandRPlus = {.name = "command-r-plus",
                               .speaks = [](std::string_view s) { return has(s, "Action:") && has(s, "tool_name"); },
                               .call = kPlusCall,
                               .quiet = true,
+                              .python_types = true,
                               .keys = {.name = "tool_name", .arguments = "parameters"},
                               .array = {.begin = "[\n    ", .between = ",\n    ", .end = "\n]"}};
 

@@ -27,7 +27,6 @@ const Family kDeepSeek = {.name = "deepseek",
                           .call = kCall,
                           .end = kEnd,
                           .between = "\n",
-                          .null_content = true,
                           .specials = kSpecials};
 
 }  // namespace quern::tools

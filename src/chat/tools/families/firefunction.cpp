@@ -11,6 +11,7 @@ constexpr Step kCall[] = {{.text = "functools"}, {Part::kArray}};
 const Family kFirefunction = {.name = "firefunction",
                               .speaks = [](std::string_view s) { return has(s, "functools["); },
                               .call = kCall,
-                              .quiet = true};
+                              .quiet = true,
+                              .variables = true};
 
 }  // namespace quern::tools

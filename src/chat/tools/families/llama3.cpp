@@ -16,7 +16,7 @@ constexpr const Family* kAlso[] = {&kTag, &kTagPython};
 // Llama 3.1 to 3.3: the reply is the bare object; <|python_tag|> before it or before name.call(..). One call a reply.
 // Source: "Llama 3.1 model cards and prompt formats" (llama.com), and their templates.
 const Family kLlama3 = {.name = "llama3",
-                        .speaks = [](std::string_view s) { return has(s, "<|python_tag|>") && has(s, "\"parameters\""); },
+                        .speaks = [](std::string_view s) { return has(s, "ipython") && has(s, "\"parameters\": "); },
                         .call = kCall,
                         .opener = "{",
                         .where = Where::kReplyStart,

@@ -1,4 +1,4 @@
-#include "server/config/yaml_tree.h"
+#include "config/yaml_tree.h"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
@@ -11,7 +11,7 @@
 
 #include "text/utf8.h"
 
-namespace quern::server {
+namespace quern {
 
 namespace {
 
@@ -208,4 +208,4 @@ Result<YamlNode> parse_yaml(std::string_view text) {
   }
 }
 
-}  // namespace quern::server
+}  // namespace quern

@@ -6,9 +6,9 @@
 
 #include "base/result.h"
 
-namespace quern::server {
+namespace quern {
 
 // The error names the path. kResource: more than `limit` bytes.
 Result<std::string> read_text_file(const std::string& path, size_t limit);
 
-}  // namespace quern::server
+}  // namespace quern

@@ -1,10 +1,10 @@
-#include "server/config/text_file.h"
+#include "config/text_file.h"
 
 #include <span>
 
 #include "os/file.h"
 
-namespace quern::server {
+namespace quern {
 
 Result<std::string> read_text_file(const std::string& path, size_t limit) {
   QUERN_TRY(File file, File::open(path, File::Mode::kRead));
@@ -21,4 +21,4 @@ Result<std::string> read_text_file(const std::string& path, size_t limit) {
   return text;
 }
 
-}  // namespace quern::server
+}  // namespace quern

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace quern::server {
+namespace quern {
 
 inline constexpr size_t kMaxYamlBytes = size_t{256} << 10;
 inline constexpr size_t kMaxYamlNodes = 20000;
@@ -42,4 +42,4 @@ std::string_view yaml_kind_name(YamlNode::Kind kind);
 // An empty document is kNull. kCorrupt: the message begins with "LINE:COLUMN: ".
 Result<YamlNode> parse_yaml(std::string_view text);
 
-}  // namespace quern::server
+}  // namespace quern
