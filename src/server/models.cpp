@@ -269,7 +269,8 @@ Result<std::shared_ptr<Model>> ModelStore::load(const ModelListing& listing) {
     model->chat_template = std::move(*parsed);
     model->tool_format = tools::ToolFormat::of(source, *model->chat_template);
     const tools::ReasoningMarks& marks = model->tool_format->reasoning();
-    model->reasons = &marks != &tools::default_reasoning() || tools::has(source, marks.open) || tools::has(source, marks.close);
+    model->reasons =
+        &marks != &tools::default_reasoning() || tools::has(source, marks.open) || tools::has(source, marks.close);
   } else {
     model->template_problem = fmt::format("the chat template of {} is wrong: {}", model->name, parsed.error().message);
   }

@@ -151,10 +151,10 @@ class Reply {
   }
 
   Run r_;
-  std::string head_;      // of each line, up to the time
-  std::string logprobs_;  // not told yet
+  std::string head_;                            // of each line, up to the time
+  std::string logprobs_;                        // not told yet
   std::unique_ptr<tools::ReplyParser> parser_;  // null: all is content
-  ToolCall call_;         // that is being told
+  ToolCall call_;                               // that is being told
   size_t n_calls_ = 0;
 };
 

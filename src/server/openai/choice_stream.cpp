@@ -98,9 +98,9 @@ std::string ChoiceStream::end_of(size_t choice, StopReason reason) {
     reply = parsers_[choice]->finish(&rest);
     send_deltas(choice, rest, "null");
   }
-  std::string event = fmt::format(R"({}{},{},"logprobs":null,"finish_reason":"{}")", open_, choice,
-                                  shape_.chat ? R"("delta":{})" : R"("text":"")",
-                                  finish_reason(reason, !reply.calls.empty()));
+  std::string event =
+      fmt::format(R"({}{},{},"logprobs":null,"finish_reason":"{}")", open_, choice,
+                  shape_.chat ? R"("delta":{})" : R"("text":"")", finish_reason(reason, !reply.calls.empty()));
   append_call_problems(event, reply.problems);
   return event += "}]}";
 }

@@ -48,8 +48,8 @@ class ChoiceStream {
   const std::shared_ptr<Call> call_;
   const std::shared_ptr<Model> model_;
   const StreamShape shape_;
-  std::string open_;                    // up to a choice's index
-  std::vector<LogprobLists> logprobs_;  // of completions, by choice: they count the text
+  std::string open_;                                          // up to a choice's index
+  std::vector<LogprobLists> logprobs_;                        // of completions, by choice: they count the text
   std::vector<std::unique_ptr<tools::ReplyParser>> parsers_;  // by choice, or none
   bool begun_ = false;
 };

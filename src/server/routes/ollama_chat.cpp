@@ -23,7 +23,7 @@ constexpr const char* kOllamaToolsSchema = R"({"type": ["array", "null"], "items
 constexpr const char* kThinkSchema = R"({"enum": [true, false, "low", "medium", "high", null]})";
 
 struct ChatBody : TextBody {
-  Json messages, tools = Json::array(), think;
+  Json messages, tools = Json::array(), tool_choice, think;
   ToolWish wish;  // made of the members
 
   void fields(FieldVisitor& v) {
@@ -31,6 +31,8 @@ struct ChatBody : TextBody {
     v.member({"messages", "The conversation; empty: load the model, or unload it by keep_alive 0"}, messages,
              kMessages);
     v.member({"tools", "Functions that the model may call"}, tools, kOllamaToolsSchema);
+    v.member({"tool_choice", "quern's own, as OpenAI's: none, auto, required, or the function to call"}, tool_choice,
+             kToolChoiceSchema);
     v.member({"think", "Whether the model thinks first, told apart; some models take low, medium or high"}, think,
              kThinkSchema);
   }
@@ -62,7 +64,8 @@ std::optional<BodyError> read_tools(ChatBody& body, ToolStore& store) {
   for (Json& tool : body.tools) {
     if (tool.is_object() && !tool.contains("type")) tool["type"] = "function";
   }
-  if (auto problem = server::read_tools(body.tools, nullptr, /*parallel=*/true, store, body.wish)) return problem;
+  if (auto problem = server::read_tools(body.tools, body.tool_choice, /*parallel=*/true, store, body.wish))
+    return problem;
   if (auto problem = check_tool_messages(body.messages)) return problem;
   number_calls(body.messages);
   if (body.wish.offered() && body.grammar) {
@@ -72,7 +75,8 @@ std::optional<BodyError> read_tools(ChatBody& body, ToolStore& store) {
 }
 
 std::optional<BodyError> check_think(const Json& think) {
-  if (think.is_null() || think.is_boolean() || think == "low" || think == "medium" || think == "high") return std::nullopt;
+  if (think.is_null() || think.is_boolean() || think == "low" || think == "medium" || think == "high")
+    return std::nullopt;
   return BodyError{"think", "'think' must be true, false, low, medium or high"};
 }
 

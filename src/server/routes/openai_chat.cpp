@@ -72,9 +72,10 @@ struct ChatBody {
     if (auto problem = check_tool_messages(messages)) return problem;
     if (auto problem = read_tools(tools, tool_choice, parallel_tool_calls, store, wish)) return problem;
     if (wish.offered() && common.wants_format()) {
-      return BodyError{"response_format",
-                       "'response_format' and 'tools' cannot be held at once: leave one of them out, or say tool_choice "
-                       "\"none\""};
+      return BodyError{
+          "response_format",
+          "'response_format' and 'tools' cannot be held at once: leave one of them out, or say tool_choice "
+          "\"none\""};
     }
     if (auto problem = common.check()) return problem;
     if (max_tokens && max_completion_tokens && *max_tokens != *max_completion_tokens) {

@@ -80,8 +80,8 @@ std::vector<int32_t> turn_ids(const Engine& engine, const TurnText& turn) {
   size_t at = 0;
   const auto add_text = [&](std::string_view piece) {
     // A piece of its own: what a tokenizer adds to the beginning of a text has no place here.
-    const std::vector<int32_t> more =
-        at == 0 ? tokenize_prompt(engine, piece) : engine.tokenize(piece, /*add_special=*/false, /*parse_special=*/true);
+    const std::vector<int32_t> more = at == 0 ? tokenize_prompt(engine, piece)
+                                              : engine.tokenize(piece, /*add_special=*/false, /*parse_special=*/true);
     if (at > 0 && !is_whole(engine, more, piece)) return false;
     ids.insert(ids.end(), more.begin(), more.end());
     return true;
