@@ -97,7 +97,7 @@ std::optional<BodyError> read_tools(const Json& tools, const Json& choice, bool 
   to.choice.parallel = parallel;
   if (!tools.empty()) {
     auto offered = store.get(tools);
-    if (!offered) return wrong("tools", fmt::format(": {}", offered.error().message));
+    if (!offered) return BodyError{"tools", fmt::format("'tools': {}", offered.error().message)};
     to.tools = std::move(*offered);
     to.definitions = tools;
   }
