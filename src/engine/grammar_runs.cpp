@@ -14,8 +14,11 @@ std::string grammar_bytes(const Tokenizer& tokenizer, int32_t id) {
       return static_cast<char>(grammar::kSpecialByte) + std::string(tokenizer.piece(id, true));
     case TokenType::kNormal:
     case TokenType::kUserDefined:
-    case TokenType::kByte:
-      return std::string(tokenizer.piece(id, false));
+    case TokenType::kByte: {
+      std::string bytes(tokenizer.piece(id, false));
+      // No UTF-8 holds that byte; here it would pass for the beginning of a special token.
+      return bytes.find(static_cast<char>(grammar::kSpecialByte)) == std::string::npos ? bytes : std::string();
+    }
     default:
       return {};
   }

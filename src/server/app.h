@@ -21,6 +21,8 @@
 #include "server/route.h"
 #include "server/session/session_store.h"
 #include "server/task_pool.h"
+#include "server/tools/offered_tools.h"
+#include "server/tools/sampled_calls.h"
 
 namespace quern::server {
 
@@ -59,6 +61,8 @@ class App {
   ModelInfos infos;
   Pulls pulls;
   Grammars grammars;
+  ToolStore tool_store;
+  SampledCalls sampled_calls;
   TaskPool work;
 
   [[nodiscard]] bool draining() const { return draining_; }

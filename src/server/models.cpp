@@ -265,7 +265,12 @@ Result<std::shared_ptr<Model>> ModelStore::load(const ModelListing& listing) {
   if (model->engine().chat_template().empty()) {
     model->template_problem = fmt::format("{} has no chat template: use the completions instead", model->name);
   } else if (auto parsed = ChatTemplate::parse(model->engine().chat_template())) {
+    const std::string_view source = model->engine().chat_template();
     model->chat_template = std::move(*parsed);
+    model->tool_format = tools::ToolFormat::of(source, *model->chat_template);
+    const tools::ReasoningMarks& marks = model->tool_format->reasoning();
+    model->reasons =
+        &marks != &tools::default_reasoning() || tools::has(source, marks.open) || tools::has(source, marks.close);
   } else {
     model->template_problem = fmt::format("the chat template of {} is wrong: {}", model->name, parsed.error().message);
   }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "chat/chat_template.h"
+#include "chat/tools/tool_format.h"
 #include "engine/service.h"
 #include "server/config/server_config.h"
 #include "server/embedder.h"
@@ -35,6 +36,8 @@ struct Model {
   std::unique_ptr<Embedder> embedder;  // of that service
   std::optional<ChatTemplate> chat_template;
   std::string template_problem;                     // why there is none
+  std::optional<tools::ToolFormat> tool_format;     // where there is a template
+  bool reasons = false;                             // its template knows of reasoning
   double created = 0;                               // of the file, seconds since 1970
   uint64_t memory_bytes = 0;                        // weights, scratch, and the most that the KV cache may take
   std::atomic<double> last_used{0}, keep_alive{0};  // monotonic seconds; keep_alive may be infinite

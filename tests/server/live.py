@@ -15,6 +15,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,22 @@ def tiny(name="llama", file="tiny"):
     path = FOLDER / f"{file}.gguf"
     if not path.exists():
         subprocess.run([WRITE_TINY, name, path], check=True)
+    return path
+
+
+def tiny_caller():
+    """A tiny model whose template (calls.jinja) knows tools, as Hermes' does, and thinking; it has 4,096 positions."""
+    path = FOLDER / "caller.gguf"
+    if not path.exists():
+        data = tiny().read_bytes()
+        at = data.index(b"llama.context_length") + len(b"llama.context_length") + 4  # the type
+        data = data[:at] + struct.pack("<I", 4096) + data[at + 4:]
+        at = data.index(b"tokenizer.chat_template") + len(b"tokenizer.chat_template") + 4
+        size, = struct.unpack_from("<Q", data, at)
+        template = (pathlib.Path(__file__).parent / "calls.jinja").read_bytes()
+        # The tensors behind stay where they are, to 32 bytes.
+        template += b"{#" + b" " * ((size - len(template) - 4) % 32) + b"#}"
+        path.write_bytes(data[:at] + struct.pack("<Q", len(template)) + template + data[at + 8 + size:])
     return path
 
 

@@ -135,8 +135,8 @@ class Texts(OllamaCase):
 
     def test_what_is_not_supported_is_refused_by_name(self):
         for path, member, value in (("generate", "suffix", "x"), ("generate", "template", "{{ .Prompt }}"),
-                                    ("generate", "images", ["aGk="]), ("generate", "format", "json"),
-                                    ("chat", "format", {"type": "object"}), ("chat", "tools", [{"type": "function"}]),
+                                    ("generate", "images", ["aGk="]), ("generate", "format", "xml"),
+                                    ("chat", "format", {"type": "odd"}), ("chat", "tools", [{"type": "function"}]),
                                     ("chat", "think", True), ("chat", "keep_alive", "soon"), ("chat", "options", 1),
                                     ("embed", "dimensions", 1 << 20), ("embed", "input", 1), ("show", "options", {"a": 1}),
                                     ("generate", "context", [1 << 30]), ("generate", "context", "x"),

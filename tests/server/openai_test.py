@@ -296,7 +296,7 @@ class Errors(OpenAICase):
     def test_bad_requests(self):
         for settings in ({"temperature": -1}, {"max_tokens": -3}, {"top_p": 7}, {"n": 0}, {"top_logprobs": 3},
                          {"logit_bias": {"x": 1}}, {"messages": []}, {"messages": [{"role": "user"}]}, {"n": 99},
-                         {"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}},
+                         {"tools": [{"type": "function"}]}, {"response_format": {"type": "xml"}},
                          {"stream_options": {"include_usage": True}}, {"stop": ["x"] * 65}, {"max_completion_tokens": 11},
                          {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}):
             with self.subTest(settings), self.assertRaises(openai.BadRequestError) as caught:

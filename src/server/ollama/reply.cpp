@@ -9,6 +9,7 @@
 #include "server/ollama/values.h"
 #include "server/openai/json_text.h"
 #include "server/openai/logprobs.h"
+#include "server/tools/reply_json.h"
 
 namespace quern::server::ollama {
 
@@ -21,6 +22,7 @@ class Reply {
     head_ = "{\"model\":";
     append_json_string(head_, r_.name);
     head_ += ",\"created_at\":\"";
+    if (r_.reader) parser_ = r_.reader.parser(0);
   }
 
   Run& request() { return r_; }
@@ -32,13 +34,8 @@ class Reply {
                           static_cast<size_t>(r_.logprobs));
     }
     if (!r_.stream || event.text.empty()) return;
-    begin();
-    std::string line = head_;
-    line += rfc3339_now();
-    append_text(line, event.text);
-    append_logprobs(line);
-    line += ",\"done\":false}\n";
-    r_.call->exchange->write(std::move(line));
+    if (!parser_) return write_line({.content = std::string(event.text)});
+    tell(parser_->feed(event.text));
   }
 
   void on_end(Result<Generation> result) {
@@ -48,10 +45,13 @@ class Reply {
       return r_.call->fail({ErrorCode::kCancelled, "the server stops, and the answer is not complete"});
     }
     if (r_.call->app.config.log_prompts) r_.call->record.answer = text.text;
+    ParsedReply reply = whole(text);
+    if (r_.stream) reply = {.problems = std::move(reply.problems)};  // all else has been told
     std::string line = head_;
     line += rfc3339_now();
-    append_text(line, r_.stream ? std::string_view() : std::string_view(text.text));
+    append_reply(line, reply);
     append_logprobs(line);
+    append_call_problems(line, reply.problems);
     append_figures(line, text, result->stats);
     if (!r_.stream) {
       return r_.call->respond(
@@ -67,10 +67,65 @@ class Reply {
     if (!r_.call->streaming()) r_.call->begin_lines();
   }
 
-  void append_text(std::string& line, std::string_view text) const {
+  // Of a stream what was held back is told now.
+  ParsedReply whole(const Completion& text) {
+    if (!parser_) return {.content = text.text};
+    if (!r_.stream) parser_->feed(text.text);
+    std::vector<tools::Delta> rest;
+    ParsedReply reply = parser_->finish(&rest);
+    if (r_.stream) tell(rest);
+    keep_calls(*r_.call, text, reply);
+    return reply;
+  }
+
+  // A call is told when it is whole: its arguments are an object.
+  void tell(const std::vector<tools::Delta>& deltas) {
+    for (const tools::Delta& delta : deltas) {
+      switch (delta.kind) {
+        case tools::Delta::Kind::kContent:
+          write_line({.content = delta.text});
+          break;
+        case tools::Delta::Kind::kReasoning:
+          if (r_.show_thinking) write_line({.reasoning = delta.text});
+          break;
+        case tools::Delta::Kind::kCallBegin:
+          call_ = {.id = delta.id, .name = delta.text};
+          break;
+        case tools::Delta::Kind::kArguments:
+          call_.arguments += delta.text;
+          break;
+        case tools::Delta::Kind::kCallEnd:
+          write_line({.calls = {call_}}, n_calls_++);
+          break;
+        case tools::Delta::Kind::kCallLost:
+          break;
+      }
+    }
+  }
+
+  void write_line(const ParsedReply& reply, size_t first_call = 0) {
+    begin();
+    std::string line = head_;
+    line += rfc3339_now();
+    append_reply(line, reply, first_call);
+    append_logprobs(line);
+    line += ",\"done\":false}\n";
+    r_.call->exchange->write(std::move(line));
+  }
+
+  void append_reply(std::string& line, const ParsedReply& reply, size_t first_call = 0) const {
     line += r_.chat ? R"(","message":{"role":"assistant","content":)" : R"(","response":)";
-    append_json_string(line, text);
-    if (r_.chat) line += '}';
+    append_json_string(line, reply.content);
+    if (!r_.chat) return;
+    if (r_.show_thinking && !reply.reasoning.empty()) {
+      line += R"(,"thinking":)";
+      append_json_string(line, reply.reasoning);
+    }
+    for (size_t i = 0; i < reply.calls.size(); ++i) {
+      line += i == 0 ? R"(,"tool_calls":[)" : ",";
+      append_ollama_call(line, reply.calls[i], first_call + i);
+    }
+    line += reply.calls.empty() ? "}" : "]}";
   }
 
   // Of the tokens since the last line.
@@ -96,8 +151,11 @@ class Reply {
   }
 
   Run r_;
-  std::string head_;      // of each line, up to the time
-  std::string logprobs_;  // not told yet
+  std::string head_;                            // of each line, up to the time
+  std::string logprobs_;                        // not told yet
+  std::unique_ptr<tools::ReplyParser> parser_;  // null: all is content
+  ToolCall call_;                               // that is being told
+  size_t n_calls_ = 0;
 };
 
 // The one answer to a request without a prompt.

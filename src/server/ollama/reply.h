@@ -14,6 +14,7 @@
 #include "server/call.h"
 #include "server/models.h"
 #include "server/ollama/options.h"
+#include "server/tools/chat_turn.h"
 
 namespace quern::server::ollama {
 
@@ -45,6 +46,8 @@ struct Run {
   double load_seconds = 0;
   std::vector<int32_t> prompt;
   GenerateOptions options;
+  ReplyReader reader;  // where replies are more than content
+  bool show_thinking = true;
 };
 
 // Waits for the model and calls `then` with everything but the prompt, on a worker thread; answers the call itself

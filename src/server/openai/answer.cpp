@@ -26,11 +26,11 @@ std::string answer_head(const Call& call, const Model& model, std::string_view i
   return head;
 }
 
-std::string_view finish_reason(StopReason reason) {
+std::string_view finish_reason(StopReason reason, bool calls) {
   switch (reason) {
     case StopReason::kEndOfText:
     case StopReason::kStopString:
-      return "stop";
+      return calls ? "tool_calls" : "stop";
     case StopReason::kMaxTokens:
     case StopReason::kContextFull:
       return "length";

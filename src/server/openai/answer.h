@@ -21,8 +21,9 @@ std::string fingerprint(const Model& model);
 // {"id": ..., "object": ..., "created": ..., "model": ..., "system_fingerprint": ... without the closing brace.
 std::string answer_head(const Call& call, const Model& model, std::string_view id_prefix, std::string_view object);
 
-// "stop" or "length"; "cancelled" for what nobody waits for any more.
-std::string_view finish_reason(StopReason reason);
+// "stop" or "length"; "cancelled" for what nobody waits for any more. An answer that has `calls` and was not cut ends
+// with "tool_calls".
+std::string_view finish_reason(StopReason reason, bool calls = false);
 
 // Of the prompts of a request, each once, and all samples.
 struct Usage {

@@ -6,10 +6,12 @@
 // code.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "chat/tools/reply_parser.h"
 #include "server/generation.h"
 #include "server/openai/logprobs.h"
 
@@ -23,6 +25,8 @@ struct StreamShape {
   unsigned n = 1;     // choices of each
   int logprobs = -1;  // alternatives to show; < 0: none, not even the token's own
   bool include_usage = false;
+  // Of chats: what takes a choice's text apart; empty: all of it is content.
+  std::function<std::unique_ptr<tools::ReplyParser>(size_t choice)> parser = {};
 };
 
 class ChoiceStream {
@@ -36,12 +40,17 @@ class ChoiceStream {
  private:
   void begin();
   void send(size_t choice, std::string_view text, std::string_view logprobs);
+  // `member`: of a delta, or of a completion its text.
+  void send_member(size_t choice, std::string_view member, std::string_view logprobs);
+  void send_deltas(size_t choice, const std::vector<tools::Delta>& deltas, std::string_view logprobs);
+  std::string end_of(size_t choice, StopReason reason);
 
   const std::shared_ptr<Call> call_;
   const std::shared_ptr<Model> model_;
   const StreamShape shape_;
-  std::string open_;                    // up to a choice's index
-  std::vector<LogprobLists> logprobs_;  // of completions, by choice: they count the text
+  std::string open_;                                          // up to a choice's index
+  std::vector<LogprobLists> logprobs_;                        // of completions, by choice: they count the text
+  std::vector<std::unique_ptr<tools::ReplyParser>> parsers_;  // by choice, or none
   bool begun_ = false;
 };
 

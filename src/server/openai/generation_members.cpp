@@ -59,6 +59,11 @@ std::optional<BodyError> GenerationMembers::check_samples(size_t samples, size_t
                    fmt::format("'{}' is {}, this server computes {} at a time (n_parallel)", name, samples, slots)};
 }
 
+bool GenerationMembers::wants_format() const {
+  const auto type = response_format.find("type");
+  return response_format.is_object() && type != response_format.end() && *type != "text";
+}
+
 std::optional<BodyError> GenerationMembers::take_grammar(Grammars& grammars, Grammar& to) const {
   return read_response_format(response_format, "response_format", grammars, to);
 }

@@ -23,6 +23,7 @@ struct GenerationMembers {
   [[nodiscard]] std::optional<BodyError> check() const;
   [[nodiscard]] bool include_usage() const;
   // What the answers must look like.
+  [[nodiscard]] bool wants_format() const;
   std::optional<BodyError> take_grammar(Grammars& grammars, Grammar& to) const;
   // Whether the engine has slots for that many samples of a prompt, `n` or `best_of`.
   [[nodiscard]] std::optional<BodyError> check_samples(size_t samples, size_t slots) const;

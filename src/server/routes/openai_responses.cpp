@@ -17,7 +17,7 @@ namespace quern::server {
 namespace {
 
 constexpr const char* kStateless = "nothing is stored here: send the whole conversation";
-constexpr const char* kNoTools = "tools are not yet called here";
+constexpr const char* kNoTools = "tools are called in /v1/chat/completions";
 constexpr const char* kMetadataSchema = R"({"type": "object", "additionalProperties": {"type": "string"}})";
 
 struct ResponseBody {
