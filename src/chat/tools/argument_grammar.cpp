@@ -50,7 +50,8 @@ std::vector<std::uint32_t> code_points(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     uint32_t c = n == 1 ? lead : lead & (0x7Fu >> n);
-    for (size_t k = 1; k < n && i + k < text.size(); ++k) c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+    for (size_t k = 1; k < n && i + k < text.size(); ++k)
+      c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3F);
     out.push_back(c);
     i += n;
   }
@@ -73,7 +74,8 @@ struct Property {
 
 // The properties of an object, where that is all that its schema says.
 Result<std::vector<Property>> properties_of(const Json& schema, const Json& root) {
-  if (!only(schema, {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema", "$id"}))
+  if (!only(schema,
+            {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema", "$id"}))
     return unsupported("a schema with more than properties");
   if (schema.contains("type") && !has_type(schema, "object")) return unsupported("arguments that are no object");
   std::set<std::string> required;
@@ -112,9 +114,10 @@ class Compiler {
     for (const Property& property : properties) {
       if (!is_plain_name(property.name)) return unsupported("the name '" + property.name + "'");
       QUERN_TRY(const Symbol value, typed_value(syntax, property.schema));
-      const std::string before = std::string(syntax.between) + std::string(syntax.before_key) + property.name +
-                                 std::string(syntax.after_key);
-      const Symbol one = to_.sequence({text(before), value, text(std::string(syntax.tail) + std::string(syntax.after_value))});
+      const std::string before =
+          std::string(syntax.between) + std::string(syntax.before_key) + property.name + std::string(syntax.after_key);
+      const Symbol one =
+          to_.sequence({text(before), value, text(std::string(syntax.tail) + std::string(syntax.after_value))});
       all.push_back(property.required ? one : to_.optional(one));
     }
     return to_.sequence(all);
@@ -155,9 +158,8 @@ class Compiler {
     return to_.repeat(to_.characters(kLetters), 1, 64);
   }
   static bool is_plain_name(std::string_view name) {
-    return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](char c) {
-      return is_name_byte(c) && c != ':' && c != '/';
-    });
+    return !name.empty() && name.size() <= 128 &&
+           std::ranges::all_of(name, [](char c) { return is_name_byte(c) && c != ':' && c != '/'; });
   }
 
   Result<Symbol> typed_value(const ParameterSyntax& syntax, const Json& schema) {
@@ -193,9 +195,7 @@ class Compiler {
     return to_.choice(all);
   }
 
-  Symbol gemma_text() {
-    return to_.sequence({text(kGemmaQuote), text_without(kGemmaQuote, to_), text(kGemmaQuote)});
-  }
+  Symbol gemma_text() { return to_.sequence({text(kGemmaQuote), text_without(kGemmaQuote, to_), text(kGemmaQuote)}); }
   Symbol any_json_text() {
     const auto made = grammar::add_json_schema(R"({"type": "string"})", {}, to_);
     return made ? made->root : to_.literal("\"\"");
@@ -263,7 +263,8 @@ class Compiler {
     if (has_type(schema, "integer") || has_type(schema, "number")) return json(schema);
     if (has_type(schema, "boolean") && only(schema, {"type", "$defs", "definitions"})) return listed({true, false});
     if (has_type(schema, "null")) return listed({nullptr});
-    if (has_type(schema, "array") && only(schema, {"type", "items", "$defs", "definitions"}) && schema.contains("items")) {
+    if (has_type(schema, "array") && only(schema, {"type", "items", "$defs", "definitions"}) &&
+        schema.contains("items")) {
       QUERN_TRY(const Symbol item, literal(alone(schema["items"], schema), depth + 1));
       const Symbol comma = to_.literal(gemma_ ? "," : ", ");
       const Symbol more = to_.repeat(to_.sequence({comma, item}), 0, IrBuilder::kUnbounded);
@@ -285,7 +286,8 @@ class Compiler {
 Json object_schema(const Json& parameters) {
   Json schema = parameters;
   if (!schema.contains("type")) schema["type"] = "object";
-  const bool no_properties = schema.contains("properties") && schema["properties"].is_object() && schema["properties"].empty();
+  const bool no_properties =
+      schema.contains("properties") && schema["properties"].is_object() && schema["properties"].empty();
   if (no_properties && !schema.contains("additionalProperties")) schema["additionalProperties"] = false;
   return schema;
 }
@@ -342,10 +344,9 @@ Symbol text_without(std::string_view end, IrBuilder& to) {
 
 Result<ArgumentGrammar> argument_grammar(const Family& family, Part part, const Tool& tool, IrBuilder& to) {
   Compiler compiler(family, to);
-  Result<Symbol> root = part == Part::kParameters ? compiler.parameters(tool)
-                        : part == Part::kGemma || part == Part::kPython
-                            ? compiler.literals(tool, part)
-                            : compiler.json(object_schema(tool.parameters));
+  Result<Symbol> root = part == Part::kParameters                       ? compiler.parameters(tool)
+                        : part == Part::kGemma || part == Part::kPython ? compiler.literals(tool, part)
+                                                                        : compiler.json(object_schema(tool.parameters));
   if (!root) return tl::unexpected<Error>(root.error());
   return ArgumentGrammar{*root, std::move(compiler.warnings)};
 }

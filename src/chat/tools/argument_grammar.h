@@ -1,5 +1,5 @@
-// The grammars of one tool's arguments in each way of writing them. kUnsupported names what cannot be held; nothing that
-// a schema asks is left out. Any thread.
+// The grammars of one tool's arguments in each way of writing them. kUnsupported names what cannot be held; nothing
+// that a schema asks is left out. Any thread.
 #pragma once
 
 #include <span>

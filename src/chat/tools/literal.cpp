@@ -45,10 +45,14 @@ class Reader {
     skip_space();
     if (depth > kMaxDepth || at_ >= text_.size()) return false;
     switch (text_[at_]) {
-      case '{': return dict(out, depth);
-      case '[': return list(out, ']', depth);
-      case '(': return list(out, ')', depth);
-      default: break;
+      case '{':
+        return dict(out, depth);
+      case '[':
+        return list(out, ']', depth);
+      case '(':
+        return list(out, ')', depth);
+      default:
+        break;
     }
     if (std::string text; at_string()) {
       if (!string(text)) return false;
