@@ -86,8 +86,8 @@ void CallReader::compile(const Family& family) {
         case Part::kParameters:
           ops_.push_back({OpKind::kParameters});
           break;
-        case Part::kGemma:
-          ops_.push_back({OpKind::kGemma});
+        case Part::kBareLiteral:
+          ops_.push_back({OpKind::kBareLiteral});
           break;
         case Part::kPython:
           ops_.push_back({OpKind::kPython});
@@ -240,7 +240,7 @@ CallReader::State CallReader::begin_op(char c) {
       json_ = std::make_unique<JsonCalls>(tools_, sink_, family_.quiet);
       break;
     case OpKind::kJson:
-    case OpKind::kGemma:
+    case OpKind::kBareLiteral:
       if (c != '{') return fail("arguments must be an object");
       if (!begin_call(name_)) return fail(std::move(problem_));
       scanner_.reset();
@@ -278,8 +278,8 @@ CallReader::State CallReader::feed_op(char c) {
       return in_calls(c);
     case OpKind::kJson:
       return in_json(c);
-    case OpKind::kGemma:
-      return in_gemma(c);
+    case OpKind::kBareLiteral:
+      return in_bare_literal(c);
     case OpKind::kPython:
       return in_python(c);
     case OpKind::kParameters:

@@ -47,7 +47,7 @@ class CallReader {
     kCalls,
     kJson,
     kParameters,
-    kGemma,
+    kBareLiteral,
     kPython,
     kAgain,
     kEnd
@@ -76,7 +76,7 @@ class CallReader {
   State in_name(char c);
   State in_calls(char c);
   State in_json(char c);
-  State in_gemma(char c);
+  State in_bare_literal(char c);
   State in_python(char c);
   State in_parameters(char c);
   State parameter_ended();

@@ -13,7 +13,7 @@ CallReader::State CallReader::in_json(char c) {
   return enter(op_ + 1);
 }
 
-CallReader::State CallReader::in_gemma(char c) {
+CallReader::State CallReader::in_bare_literal(char c) {
   constexpr std::string_view kQuote = "<|\"|>";
   text_.push_back(c);
   if (c == '>' && text_ends_with(kQuote)) {

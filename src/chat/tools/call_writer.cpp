@@ -90,8 +90,8 @@ std::string part_of(const Family& family, const Step& step, std::span<const Tool
       return spaced_json(arguments_of(call));
     case Part::kParameters:
       return parameters_of(*family.parameters, call);
-    case Part::kGemma:
-      return gemma_literal(arguments_of(call));
+    case Part::kBareLiteral:
+      return bare_literal(arguments_of(call));
     case Part::kSecondName:
     case Part::kSkip:
       break;

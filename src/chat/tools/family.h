@@ -21,7 +21,7 @@ enum class Part : uint8_t {
   kArray,         // all calls, as such objects, in one array, by Family::array
   kJson,          // the arguments, as a JSON object
   kParameters,    // the arguments, each by itself, by Family::parameters
-  kGemma,         // the arguments, as gemma's literal
+  kBareLiteral,   // the arguments, {key:value} with bare keys and <|"|> around text
   kPython,        // all calls, [f(a=1), g(b="x")]; read without the brackets too
 };
 

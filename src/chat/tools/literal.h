@@ -19,7 +19,7 @@ std::optional<nlohmann::ordered_json> read_literal(std::string_view text);
 std::optional<nlohmann::ordered_json> read_keywords(std::string_view text, std::span<const std::string> positions);
 
 // How gemma writes a value: keys bare and sorted, strings between <|"|>. Null is None, as its template prints it.
-std::string gemma_literal(const nlohmann::ordered_json& value);
+std::string bare_literal(const nlohmann::ordered_json& value);
 // As Python writes it, of JSON's kinds.
 std::string python_literal(const nlohmann::ordered_json& value);
 

@@ -112,7 +112,7 @@ class Builder {
         return python();
       case Part::kJson:
       case Part::kParameters:
-      case Part::kGemma:
+      case Part::kBareLiteral:
         return offered->arguments;
       case Part::kSecondName:
       case Part::kSkip:
