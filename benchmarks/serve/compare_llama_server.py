@@ -114,6 +114,36 @@ def median(found, key, field):
     return statistics.median(figures[field] for figures in found[key])
 
 
+def memory_rows(found):
+    """Resident MB of the first round."""
+    rows = ["", "| resident MB at the begin, each quarter and the end | quern | llama-server |", "|---|---|---|"]
+    for group, detail, engine in found:
+        if group == "clients" and engine == "quern" and (group, detail, "llama-server") in found:
+            cells = [", ".join(f"{value / 1e6:.0f}" for value in found[group, detail, name][0]["resident"])
+                     for name in ("quern", "llama-server")]
+            rows.append(f"| {detail} client{'s' * (detail > 1)} | {cells[0]} | {cells[1]} |")
+    return rows if len(rows) > 3 else []
+
+
+def other_rows(found):
+    rows = ["", "| work | engine | figures |", "|---|---|---|"]
+    for (group, detail, engine), rounds in found.items():
+        value = {k: statistics.median(f[k] for f in rounds) for k, v in rounds[0].items() if isinstance(v, (int, float))}
+        if group == "stall":
+            rows.append(f"| {detail} stream{'s' * (detail > 1)} while {value['prompt_tokens']:.0f} tokens are read | {engine} | p99 gap "
+                        f"{1000 * value['gap_p99_alone']:.1f} ms alone, {1000 * value['gap_p99_beside']:.1f} ms beside, ratio "
+                        f"{value['ratio']:.1f}; the prompt's first token after {value['prompt_first']:.1f} s |")
+        elif group == "chat":
+            last = rounds[0]["turns"][-1]
+            rows.append(f"| chat of {detail} turns to {last['prompt_tokens']} tokens | {engine} | first token "
+                        f"{value['first_early']:.3f} s in turns 2 to 6, {value['first_late']:.3f} s in the last 5; computed in the "
+                        f"last: {last['new_tokens']} |")
+        elif group == "restart":
+            rows.append(f"| restart with {detail} tokens on disk | {engine} | first token {value['first_cold']:.2f} s new, "
+                        f"{value['first_restored']:.3f} s restored, ratio {value['ratio']:.0f} |")
+    return rows if len(rows) > 3 else []
+
+
 def table(found):
     rows = ["| work | quern tok/s | llama-server tok/s | ratio | first token, median: quern | llama-server | p99 gap: quern | "
             "llama-server | errors |", "|---|---|---|---|---|---|---|---|---|"]
@@ -121,13 +151,13 @@ def table(found):
         if group not in ("clients", "prefix") or engine != "quern" or (group, detail, "llama-server") not in found:
             continue
         ours, theirs = (group, detail, "quern"), (group, detail, "llama-server")
-        title = f"{detail} clients" if group == "clients" else f"{detail} requests behind one long system prompt"
+        title = f"{detail} client{'s' * (detail > 1)}" if group == "clients" else f"{detail} requests behind one long system prompt"
         a, b = median(found, ours, "tokens_per_s"), median(found, theirs, "tokens_per_s")
         errors = sum(f["errors"] for f in found[ours]), sum(f["errors"] for f in found[theirs])
         rows.append(f"| {title} | {a:.0f} | {b:.0f} | {a / b:.1f} | {median(found, ours, 'first_p50'):.3f} s | "
                     f"{median(found, theirs, 'first_p50'):.3f} s | {1000 * median(found, ours, 'gap_p99'):.0f} ms | "
                     f"{1000 * median(found, theirs, 'gap_p99'):.0f} ms | {errors[0]}, {errors[1]} |")
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows + memory_rows(found) + other_rows(found)) + "\n"
 
 
 def main():

@@ -41,7 +41,7 @@ def summary(answers, seconds):
 
 async def steady(server, clients, seconds, max_tokens=64):
     """`clients` that each send the next request when the last has been answered. Tokens are those of answers that ended
-    within the time, and the time runs until the last of them."""
+    within the time, and the time runs until the last of them. Resident bytes at each quarter of it and at its end."""
     answers, count = [], 0
     begin = time.monotonic()
 
@@ -51,10 +51,18 @@ async def steady(server, clients, seconds, max_tokens=64):
             count += 1
             answers.append(await stream(server.host, server.port, ask(count, max_tokens)))
 
-    before = server.resident()
+    resident = []
+
+    async def watch():
+        while True:
+            resident.append(server.resident())
+            await asyncio.sleep(seconds / 4)
+
+    watcher = asyncio.create_task(watch())
     await asyncio.gather(*(client() for _ in range(clients)))
     found = summary(answers, time.monotonic() - begin)
-    return {**found, "resident_before": before, "resident_after": server.resident()}
+    watcher.cancel()
+    return {**found, "resident": [*resident, server.resident()]}
 
 
 async def shared_prefix(server, requests=32, words=1000, max_tokens=32):

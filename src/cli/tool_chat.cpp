@@ -93,6 +93,7 @@ Result<const tools::ToolGrammar*> ToolChat::grammar(const std::string& choice, b
   QUERN_TRY(auto made, tools::tool_grammar(format_, *set_,
                                            {.required = !automatic,
                                             .name = automatic || choice == "required" ? "" : choice,
+                                            .parallel = false,  // small models do not stop by themselves
                                             .reasoning_open = reasoning_open}));
   for (const std::string& warning : made.warnings) {
     if (grammars_.empty()) context_.note(warning);

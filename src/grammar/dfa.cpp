@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "grammar/code_points.h"
@@ -52,6 +53,9 @@ class Product {
 
  private:
   static constexpr size_t kMaxPairs = 5 * Dfa::kMaxStates;
+  struct Target {
+    uint32_t a, b, number;
+  };
 
   static bool accepts(const std::vector<State>& states, uint32_t s) { return s != kNoState && states[s].accepts; }
   static std::span<const Edge> edges(const std::vector<State>& states, uint32_t s) {
@@ -68,9 +72,20 @@ class Product {
     return at->second;
   }
 
+  // number(), for a pair that few others of the same state lie before.
+  uint32_t target(uint32_t a, uint32_t b) {
+    for (const Target& t : seen_) {
+      if (t.a == a && t.b == b) return t.number;
+    }
+    const uint32_t made = number(a, b);
+    if (seen_.size() < 8) seen_.push_back({a, b, made});
+    return made;
+  }
+
   // Goes over the stretches of code points in which neither's edge changes.
   void expand(size_t at) {
     const auto [a, b] = pairs_[at];
+    seen_.clear();
     const auto of_a = edges(a_, a), of_b = edges(b_, b);
     size_t i = 0, j = 0;
     uint32_t from = 0;
@@ -82,7 +97,7 @@ class Product {
       const uint32_t last =
           std::min(in_a ? of_a[i].last : code_point_before(next_a), in_b ? of_b[j].last : code_point_before(next_b));
       if (both_ ? in_a && in_b : true) {
-        const uint32_t to = number(in_a ? of_a[i].to : kNoState, in_b ? of_b[j].to : kNoState);
+        const uint32_t to = target(in_a ? of_a[i].to : kNoState, in_b ? of_b[j].to : kNoState);
         append_edge(states_[at], {first, last, to});
       }
       from = code_point_after(last);
@@ -96,6 +111,7 @@ class Product {
   bool both_;
   std::unordered_map<uint64_t, uint32_t> numbers_;
   std::vector<std::pair<uint32_t, uint32_t>> pairs_;
+  std::vector<Target> seen_;  // targets of the state that is expanded
   std::vector<State> states_;
   size_t n_edges_ = 0;
 };
@@ -240,6 +256,82 @@ Result<Dfa> Dfa::complement() const {
   if (n_edges > kMaxEdges) return too_large();
   states.push_back({.edges = {{0, kLastCodePoint, sink}}, .accepts = true});
   return bounded(of(std::move(states)));
+}
+
+namespace {
+
+// Most characters of a text such that all states that texts of up to so many reach, told apart by their length, are at
+// most kMaxStates.
+size_t countable_length(const std::vector<State>& states, size_t most) {
+  std::vector<uint32_t> layer{0}, next;
+  std::vector<size_t> seen(states.size());
+  size_t n_states = 1;
+  for (size_t length = 1; length <= most && !layer.empty(); ++length) {
+    next.clear();
+    for (const uint32_t s : layer) {
+      for (const Edge& e : states[s].edges) {
+        if (seen[e.to] == length) continue;
+        seen[e.to] = length;
+        next.push_back(e.to);
+      }
+    }
+    n_states += next.size();
+    if (n_states > Dfa::kMaxStates) return length - 1;
+    layer.swap(next);
+  }
+  return most;
+}
+
+// Characters of the longest text, if there is one: longer than there are states, a text goes in a circle.
+std::optional<size_t> longest_text(const std::vector<State>& states) {
+  std::vector<size_t> longest(states.size());
+  std::vector<uint32_t> open(states.size()), order;
+  for (const State& s : states) {
+    for (const Edge& e : s.edges) ++open[e.to];
+  }
+  if (open[0] > 0) return std::nullopt;
+  order.push_back(0);
+  for (size_t i = 0; i < order.size(); ++i) {
+    for (const Edge& e : states[order[i]].edges) {
+      longest[e.to] = std::max(longest[e.to], longest[order[i]] + 1);
+      if (--open[e.to] == 0) order.push_back(e.to);
+    }
+  }
+  if (order.size() < states.size()) return std::nullopt;
+  return *std::max_element(longest.begin(), longest.end());
+}
+
+// Characters of the shortest text.
+size_t shortest_text(const std::vector<State>& states) {
+  std::vector<bool> seen(states.size());
+  std::vector<uint32_t> layer{0}, next;
+  for (size_t length = 0; !layer.empty(); ++length) {
+    next.clear();
+    for (const uint32_t s : layer) {
+      if (states[s].accepts) return length;
+      for (const Edge& e : states[s].edges) {
+        if (!seen[e.to]) next.push_back(e.to);
+        seen[e.to] = true;
+      }
+    }
+    layer.swap(next);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<Dfa> Dfa::of_length(size_t least, size_t most) const {
+  const Dfa all = minimal();
+  const std::optional<size_t> longest = longest_text(all.states_);
+  if (least <= shortest_text(all.states_) && most >= longest.value_or(IrBuilder::kUnbounded)) return all;
+  if (longest) most = std::min(most, *longest);
+  size_t countable = most;
+  if (most != IrBuilder::kUnbounded) countable = std::min(countable_length(all.states_, most), kMaxStates - 1);
+  QUERN_TRY(const Dfa within, length(least, countable));
+  auto both = intersection(all, within);
+  if (both && both->empty() && countable < most) return too_large();
+  return both;
 }
 
 bool Dfa::matches(std::string_view utf8) const {

@@ -42,6 +42,9 @@ class Dfa {
   static Result<Dfa> intersection(const Dfa& a, const Dfa& b);
   static Result<Dfa> join(const Dfa& a, const Dfa& b);  // union
   [[nodiscard]] Result<Dfa> complement() const;
+  // Its texts of least to most characters. Where these take more than kMaxStates, `most` is taken to be less: fewer
+  // texts, never others. kResource if even the shortest take too many.
+  [[nodiscard]] Result<Dfa> of_length(size_t least, size_t most) const;
   // Fewest states; states from which nothing is accepted are gone. What the operations give is minimal.
   [[nodiscard]] Dfa minimal() const;
 
@@ -59,6 +62,7 @@ class Dfa {
  private:
   explicit Dfa(std::vector<State> states);
   std::vector<State> states_;
+  bool is_minimal_ = false;
 };
 
 }  // namespace quern::grammar

@@ -1,7 +1,9 @@
-// Dfa::minimal. States are parted into blocks until all of a block have the same edges, seen as edges to blocks. When a
-// block splits, its largest part keeps its number and only what leads to the others is looked at again: a state is
-// renumbered at most log n times, so the whole takes O(e log n) steps (the idea of Hopcroft, "An n log n algorithm for
-// minimizing states in a finite automaton", 1971, for edges that are ranges).
+// Dfa::minimal. Without circles, states are merged from the last to the first: two with the same edges are one (Revuz,
+// "Minimisation of acyclic deterministic automata in linear time", 1992). Otherwise states are parted into blocks until
+// all of a block have the same edges, seen as edges to blocks. When a block splits, its largest part keeps its number
+// and only what leads to the others is looked at again: a state is renumbered at most log n times, so the whole takes
+// O(e log n) steps (the idea of Hopcroft, "An n log n algorithm for minimizing states in a finite automaton", 1971, for
+// edges that are ranges).
 #include <algorithm>
 #include <map>
 
@@ -63,6 +65,34 @@ std::vector<State> trimmed(const std::vector<State>& states) {
   return kept;
 }
 
+// In the order in which `first` reaches them, so that equal automata are written alike.
+std::vector<State> in_order(const std::vector<State>& states, uint32_t first) {
+  std::vector<uint32_t> number(states.size(), kNone), order{first};
+  number[first] = 0;
+  std::vector<State> made;
+  for (size_t i = 0; i < order.size(); ++i) {
+    State state = states[order[i]];
+    for (Edge& e : state.edges) {
+      if (number[e.to] == kNone) {
+        number[e.to] = static_cast<uint32_t>(order.size());
+        order.push_back(e.to);
+      }
+      e.to = number[e.to];
+    }
+    made.push_back(std::move(state));
+  }
+  return made;
+}
+
+// Behind the others; with one that it touches and that leads to the same state, it is one.
+void append_edge(std::vector<Edge>& edges, const Edge& edge) {
+  if (!edges.empty() && edges.back().to == edge.to && code_point_after(edges.back().last) == edge.first) {
+    edges.back().last = edge.last;
+  } else {
+    edges.push_back(edge);
+  }
+}
+
 class Minimizer {
  public:
   explicit Minimizer(const std::vector<State>& states)
@@ -109,14 +139,7 @@ class Minimizer {
   // The edges lead to blocks now; neighbours that lead to the same one are one.
   [[nodiscard]] Edges edges_to_blocks(uint32_t s) const {
     Edges edges;
-    for (const Edge& e : states_[s].edges) {
-      const uint32_t to = block_[e.to];
-      if (!edges.empty() && edges.back().to == to && code_point_after(edges.back().last) == e.first) {
-        edges.back().last = e.last;
-      } else {
-        edges.push_back({e.first, e.last, to});
-      }
-    }
+    for (const Edge& e : states_[s].edges) append_edge(edges, {e.first, e.last, block_[e.to]});
     return edges;
   }
 
@@ -168,24 +191,14 @@ class Minimizer {
     }
   }
 
-  // The blocks as states, in the order in which the first one reaches them.
   [[nodiscard]] std::vector<State> quotient() const {
-    std::vector<uint32_t> number(blocks_.size(), kNone), order{block_[0]};
-    number[block_[0]] = 0;
-    std::vector<State> states;
-    for (size_t i = 0; i < order.size(); ++i) {
-      const uint32_t member = blocks_[order[i]].members[0];
-      State state{.edges = edges_to_blocks(member), .accepts = states_[member].accepts};
-      for (Edge& e : state.edges) {
-        if (number[e.to] == kNone) {
-          number[e.to] = static_cast<uint32_t>(order.size());
-          order.push_back(e.to);
-        }
-        e.to = number[e.to];
-      }
-      states.push_back(std::move(state));
+    std::vector<State> states(blocks_.size());
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      if (blocks_[b].members.empty()) continue;
+      const uint32_t member = blocks_[b].members[0];
+      states[b] = {.edges = edges_to_blocks(member), .accepts = states_[member].accepts};
     }
-    return states;
+    return in_order(states, block_[0]);
   }
 
   const std::vector<State>& states_;
@@ -197,11 +210,48 @@ class Minimizer {
   std::vector<uint32_t> queue_;  // blocks with dirty states
 };
 
+// Each state behind all that it leads to; empty where there is a circle.
+std::vector<uint32_t> from_the_ends(const std::vector<State>& states) {
+  const auto from = predecessors(states);
+  std::vector<uint32_t> open(states.size()), order;
+  for (const auto& users : from) {
+    for (const uint32_t user : users) ++open[user];
+  }
+  for (uint32_t s = 0; s < states.size(); ++s) {
+    if (open[s] == 0) order.push_back(s);
+  }
+  for (size_t i = 0; i < order.size(); ++i) {
+    for (const uint32_t user : from[order[i]]) {
+      if (--open[user] == 0) order.push_back(user);
+    }
+  }
+  if (order.size() < states.size()) order.clear();
+  return order;
+}
+
+std::vector<State> merged(const std::vector<State>& states, const std::vector<uint32_t>& order) {
+  std::map<std::pair<bool, std::vector<Edge>>, uint32_t> known;
+  std::vector<uint32_t> number(states.size());
+  std::vector<State> made;
+  for (const uint32_t s : order) {
+    State state{.edges = {}, .accepts = states[s].accepts};
+    for (const Edge& e : states[s].edges) append_edge(state.edges, {e.first, e.last, number[e.to]});
+    const auto [at, fresh] = known.try_emplace({state.accepts, state.edges}, static_cast<uint32_t>(made.size()));
+    number[s] = at->second;
+    if (fresh) made.push_back(std::move(state));
+  }
+  return in_order(made, number[0]);
+}
+
 }  // namespace
 
 Dfa Dfa::minimal() const {
+  if (is_minimal_) return *this;
   const std::vector<State> live = trimmed(states_);
-  return of(Minimizer(live).run());
+  const std::vector<uint32_t> order = from_the_ends(live);
+  Dfa made = of(order.empty() ? Minimizer(live).run() : merged(live, order));
+  made.is_minimal_ = true;
+  return made;
 }
 
 }  // namespace quern::grammar

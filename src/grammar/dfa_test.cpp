@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
@@ -127,6 +128,34 @@ TEST(Dfa, MinimalHasTheFewestStates) {
   const Dfa small = dfa.minimal();
   ASSERT_EQ(small.states().size(), 2u);
   EXPECT_EQ(small.states()[0].edges, (std::vector<Dfa::Edge>{{'a', 'b', 1}}));
+}
+
+TEST(Dfa, OfLengthCountsCharacters) {
+  for (const char* p : {"(?:ab|é){0,3}", "(?:a|b)*abb", "a?b?é?", "[^]*a[^]"}) {
+    const Dfa dfa = whole(p);
+    for (const auto& [least, most] :
+         std::vector<std::pair<size_t, size_t>>{{0, 3}, {2, 4}, {5, 5}, {4, 2}, {3, IrBuilder::kUnbounded}, {0, 99}}) {
+      const auto within = dfa.of_length(least, most);
+      ASSERT_TRUE(within) << p << ": " << within.error().message;
+      for (const std::string& text : kTexts) {
+        const auto n =
+            static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+        ASSERT_EQ(within->matches(text), dfa.matches(text) && n >= least && n <= most) << p << ": " << text;
+      }
+    }
+  }
+}
+
+TEST(Dfa, OfLengthTakesFewerTextsRatherThanTooManyStates) {
+  const Dfa dfa = whole("(?:a|b)*a(?:a|b){5}");  // 64 states
+  const auto within = dfa.of_length(10, 1'000'000);
+  ASSERT_TRUE(within) << within.error().message;
+  EXPECT_TRUE(within->matches(std::string(200, 'a')));
+  EXPECT_FALSE(within->matches(std::string(9, 'a')));
+  const auto never = dfa.of_length(100'000, 1'000'000);
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().code, ErrorCode::kResource);
+  EXPECT_TRUE(whole("abc").of_length(4, 1'000'000)->empty()) << "no text is so long";
 }
 
 // A chain is what parts one state at a time: quadratic, this would take seconds.

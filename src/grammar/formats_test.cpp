@@ -110,12 +110,12 @@ TEST(Formats, CanBeWritten) {
 
 // Together with bounds of a length, as in a schema that has both.
 TEST(Formats, ComposeWithLengths) {
-  for (const char* name : {"email", "hostname", "uri", "date-time"}) {
-    for (const size_t most : {30, 100, 255}) {
-      const auto both = Dfa::intersection(format(name), *Dfa::length(5, most));
-      ASSERT_TRUE(both) << name << ' ' << most << ": " << both.error().message;
-      EXPECT_FALSE(both->empty());
-    }
+  for (const auto& [name, most] : std::vector<std::pair<const char*, size_t>>{
+           {"email", 40}, {"email", 255}, {"hostname", 253}, {"uri", 60}, {"date-time", 20}}) {
+    const auto both = format(name).of_length(5, most);
+    ASSERT_TRUE(both) << name << ' ' << most << ": " << both.error().message;
+    EXPECT_FALSE(both->empty()) << name << ' ' << most;
+    EXPECT_LT(both->states().size(), Dfa::kMaxStates) << name << ' ' << most;
   }
 }
 

@@ -81,7 +81,7 @@ TEST(IrBuilder, CharactersMatchTheirRanges) {
       const bool inside = (after - at.begin()) % 2 == 1;
       EXPECT_EQ(ir_matches(*ir, utf8(cp)), inside != negated) << cp;
     };
-    for (uint32_t cp = 0; cp <= 0x10FFFF; cp += 131) check(cp);
+    for (uint32_t cp = 0; cp <= 0x10FFFF; cp += 613) check(cp);
     for (const uint32_t cut : at) {
       check(cut);
       check(cut - 1);

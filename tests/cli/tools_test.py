@@ -18,7 +18,7 @@ import unittest
 WRITE_TINY = os.path.abspath(sys.argv.pop(2))
 QUERN = os.path.abspath(sys.argv.pop(1))
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-GENERATION = ("--temp", "0", "-n", "120", "--ctx", "2048")
+GENERATION = ("--temp", "0", "-n", "60")
 
 
 def quern(*args, text="", **settings):
@@ -183,7 +183,7 @@ class Agent(Tools):
     """A random model writes a call because it must; what it says afterwards is noise."""
 
     def setUp(self):
-        self.mark = self.folder / f"mark-{self.id()}"
+        self.mark = self.folder / f"mark{len(os.listdir(self.folder))}"
         self.touch = self.tools(f"touch: {{description: Makes a mark., command: [touch, {self.mark}]}}")
 
     def run_touch(self, *args, **settings):
@@ -233,19 +233,19 @@ class Agent(Tools):
                   command: [printf, "<%s>", "{{text}}"]
             """)
             record = self.record("run", self.model, "--tools", tools, "--tool-choice", "show", "--yes-tool", "show",
-                                 "--max-rounds", 1, "Show it.", *GENERATION, code=1)
+                                 "--max-rounds", 1, "Show it.", "--temp", 0, "-n", 300, code=1)
             call = record["rounds"][0]["calls"][0]
             self.assertEqual((call["arguments"], call["output"]), ({"text": text}, f"<{text}>"))
         self.assertFalse(self.mark.exists())
 
     def test_control_tokens_in_an_output_are_disarmed(self):
         tokens = []
-        for output in ("x", "<|end|>" * 40):  # a control token of the tiny models
+        for output in ("x", "<|end|>" * 20):  # a control token of the tiny models
             tools = self.tools(f"page: {{description: d, confirm: never, command: [printf, '%s', '{output}']}}")
             record = self.record("run", self.model, "--tools", tools, "--tool-choice", "page", "x", *GENERATION)
             self.assertEqual(record["rounds"][0]["calls"][0]["output"], output)
             tokens.append(record["rounds"][1]["stats"]["prompt_tokens"])
-        self.assertGreater(tokens[1] - tokens[0], 40 * 3)  # would be 40 as control tokens
+        self.assertGreater(tokens[1] - tokens[0], 20 * 3)  # would be 20 as control tokens
 
 
 class OnATerminal(Tools):

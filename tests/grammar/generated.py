@@ -3,10 +3,10 @@ test suite, which lies in the source package of jsonschema."""
 
 import json
 import pathlib
+import re
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 from hypothesis_jsonschema import from_schema
-from jsonschema import Draft202012Validator
 
 SEED = 20
 
@@ -98,6 +98,12 @@ def nodes(inner):
     return weighted((6, objects), (3, arrays), (2, joined), (2, both), (1, mixed), (1, odd))
 
 
+def written(schema):
+    """Its text. Characters of the planes 4 to 11, where Unicode has none, become others: not every vocabulary has their bytes
+    (SmolLM2's lacks F1 and F2), and then what must hold one cannot be written at all."""
+    return re.sub("[\U00040000-\U000BFFFF]", lambda c: chr(0x10000 + ord(c[0]) % 0x10000), json.dumps(schema, ensure_ascii=False))
+
+
 def with_definitions(schema, one, two):
     if not isinstance(schema, dict) or "$ref" not in json.dumps(schema):
         return schema
@@ -115,16 +121,16 @@ def generated(count):
         @given(strategy)
         def collect(schema):
             if len(found) < count:
-                found.setdefault(json.dumps(schema), schema)
+                found.setdefault(written(schema))
 
         collect()
         if len(found) == count:
-            return list(found.values())
+            return [json.loads(text) for text in found]
     raise AssertionError(f"only {len(found)} different schemas")
 
 
 def instances(schema):
-    """Some values that the schema accepts, as far as hypothesis-jsonschema finds any."""
+    """Some values that the schema may accept, as far as hypothesis-jsonschema finds any."""
     found = []
 
     @seed(SEED)
@@ -137,7 +143,7 @@ def instances(schema):
         collect()
     except Exception:  # nothing accepts it, or the library cannot follow the schema
         pass
-    return [value for value in found if Draft202012Validator(schema).is_valid(value)]
+    return found
 
 
 def suite(folder):

@@ -29,14 +29,17 @@ bool allowed(Where wanted, Where place) {
 }  // namespace
 
 ReplyParser::ReplyParser(const ToolFormat& format, std::shared_ptr<const ToolSet> tools, const ParserOptions& options)
-    : tools_(std::move(tools)), reasoning_(&format.reasoning()), id_seed_(options.id_seed) {
-  add_markers(format);
+    : tools_(std::move(tools)), id_seed_(options.id_seed) {
+  if (!options.only_calls) add_reasoning(format.reasoning());
+  options.only_calls ? add_opener(format.family(), Where::kAnywhere) : add_markers(format);
+  note_first_bytes();
   if (options.reasoning_open) mode_ = Mode::kReasoning;
 }
 
 ReplyParser::ReplyParser(Plain, std::shared_ptr<const ToolSet> tools, uint64_t id_seed, size_t first_call)
-    : tools_(std::move(tools)), reasoning_(nullptr), id_seed_(id_seed), n_begun_(first_call) {
+    : tools_(std::move(tools)), id_seed_(id_seed), n_begun_(first_call) {
   add_markers(ToolFormat::any());
+  note_first_bytes();
 }
 
 ReplyParser::~ReplyParser() = default;
@@ -64,10 +67,6 @@ void ReplyParser::add_plain(Where where) {
 }
 
 void ReplyParser::add_markers(const ToolFormat& format) {
-  if (reasoning_ != nullptr) {
-    markers_.push_back({std::string(reasoning_->open), MarkerKind::kReasoning,
-                        reasoning_->anywhere ? Where::kAnywhere : Where::kReplyStart, {}});
-  }
   if (!tools_->empty() && format.reads_all()) {
     for (const Family* family : families()) {
       if (family->where == Where::kAnywhere) add_opener(*family, Where::kAnywhere);
@@ -90,7 +89,23 @@ void ReplyParser::add_markers(const ToolFormat& format) {
       markers_.push_back({std::string(text), MarkerKind::kDropped, Where::kAnywhere, {}});
     }
   }
+}
+
+void ReplyParser::add_reasoning(const ReasoningMarks& marks) {
+  markers_.push_back({std::string(marks.open), MarkerKind::kReasoning, marks.anywhere ? Where::kAnywhere : Where::kReplyStart, {}});
+  markers_.push_back({std::string(marks.close), MarkerKind::kReasoningEnd, Where::kAnywhere, {}});
+}
+
+void ReplyParser::note_first_bytes() {
   for (const Marker& marker : markers_) first_bytes_[static_cast<unsigned char>(marker.text.front())] = true;
+}
+
+// Within reasoning only its end counts, and calls that their marker makes certain: a grammar that the marker switched on
+// does not know where it stands.
+bool ReplyParser::applies(const Marker& marker) const {
+  if (mode_ != Mode::kReasoning) return marker.kind != MarkerKind::kReasoningEnd && allowed(marker.where, held_place_);
+  if (marker.kind != MarkerKind::kOpener) return marker.kind == MarkerKind::kReasoningEnd;
+  return marker.where == Where::kAnywhere && std::ranges::none_of(marker.families, [](const Family* f) { return f->quiet; });
 }
 
 void ReplyParser::tell(Delta::Kind kind, std::string_view text) {
@@ -141,36 +156,38 @@ void ReplyParser::put_reasoning(char c) {
 
 void ReplyParser::reached(const Marker& marker) {
   if (marker.kind == MarkerKind::kOpener) {
+    from_reasoning_ = mode_ == Mode::kReasoning;
     mode_ = Mode::kCall;
     marker_ = &marker;
     reader_.reset();
     raw_ = marker.text;
     begun_ = false;
-    quiet_ = std::ranges::all_of(marker.families, [](const Family* f) { return f->quiet; });
+    quiet_ = from_reasoning_ || std::ranges::all_of(marker.families, [](const Family* f) { return f->quiet; });
     return;
   }
-  if (reply_.content.empty() || marker.kind == MarkerKind::kDropped) space_.clear();
-  if (marker.kind == MarkerKind::kReasoning) mode_ = Mode::kReasoning;
+  if (mode_ == Mode::kReasoning || reply_.content.empty() || marker.kind == MarkerKind::kDropped) space_.clear();
+  mode_ = marker.kind == MarkerKind::kReasoning ? Mode::kReasoning : Mode::kContent;
   drop_space_ = reply_.content.empty();
   place_ = Where::kReplyStart;
 }
 
-void ReplyParser::in_content(char c) {
+void ReplyParser::look(char c) {
+  const auto out = [&](char byte) { mode_ == Mode::kReasoning ? put_reasoning(byte) : put(byte); };
   if (held_.empty()) {
-    if (!first_bytes_[static_cast<unsigned char>(c)]) return put(c);
+    if (!first_bytes_[static_cast<unsigned char>(c)]) return out(c);
     held_place_ = place_;
   }
   held_.push_back(c);
   while (!held_.empty()) {
     bool more = false;
     for (const Marker& marker : markers_) {
-      if (!allowed(marker.where, held_place_) || !std::string_view(marker.text).starts_with(held_)) continue;
+      if (!std::string_view(marker.text).starts_with(held_) || !applies(marker)) continue;
       if (marker.text.size() == held_.size()) matched_ = &marker;
       more = more || marker.text.size() > held_.size();
     }
     if (more) return;
     if (matched_ != nullptr) return take_marker();
-    put(held_.front());
+    out(held_.front());
     held_.erase(0, 1);
     held_place_ = place_;
   }
@@ -185,21 +202,6 @@ void ReplyParser::take_marker() {
   for (const char c : rest) step(c);
 }
 
-void ReplyParser::in_reasoning(char c) {
-  const std::string_view close = reasoning_->close;
-  held_.push_back(c);
-  while (!held_.empty() && !close.starts_with(held_)) {
-    put_reasoning(held_.front());
-    held_.erase(0, 1);
-  }
-  if (held_ != close) return;
-  held_.clear();
-  space_.clear();
-  mode_ = Mode::kContent;
-  drop_space_ = reply_.content.empty();
-  place_ = Where::kReplyStart;
-}
-
 // The first byte behind the opener tells which family writes.
 void ReplyParser::choose(char c) {
   if (is_space(c)) return;
@@ -211,7 +213,7 @@ void ReplyParser::choose(char c) {
     for (size_t i = 0; i < raw_.size() && state == CallReader::State::kMore; ++i) state = reader->feed(raw_[i]);
     if (state == CallReader::State::kMore) {
       reader_ = std::move(reader);
-      quiet_ = family->quiet;
+      quiet_ = family->quiet || from_reasoning_;
       return;
     }
     if (problem.empty()) {
@@ -246,20 +248,16 @@ void ReplyParser::lose(const std::string& problem, size_t unread) {
   if (begun_) tell(Delta::Kind::kCallLost, {});
   if ((!quiet_ || begun_) && reply_.problems.size() < kMaxProblems) reply_.problems.push_back(problem);
   begun_ = false;
-  mode_ = Mode::kContent;
+  mode_ = from_reasoning_ ? Mode::kReasoning : Mode::kContent;
   const size_t taken = raw_.size() - std::min(unread, raw_.size());
   const std::string text = std::move(raw_);
   raw_.clear();
-  for (size_t i = 0; i < taken; ++i) put(text[i]);
+  for (size_t i = 0; i < taken; ++i) from_reasoning_ ? put_reasoning(text[i]) : put(text[i]);
   for (size_t i = taken; i < text.size(); ++i) step(text[i]);
 }
 
 void ReplyParser::step(char c) {
-  switch (mode_) {
-    case Mode::kContent: return in_content(c);
-    case Mode::kReasoning: return in_reasoning(c);
-    case Mode::kCall: return in_call(c);
-  }
+  mode_ == Mode::kCall ? in_call(c) : look(c);
 }
 
 void ReplyParser::begin(const Tool& tool, std::string_view id) {

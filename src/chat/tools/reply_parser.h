@@ -1,7 +1,7 @@
 // ReplyParser: takes a model's reply apart as it comes: content, reasoning, calls. Only what may yet become a marker, and
 // white space that a marker may follow, is held back.
 //
-// A reply without calls and reasoning comes out byte by byte as it went in. A call that turns out malformed comes back as
+// A call that stands within reasoning ends it. A reply without calls and reasoning comes out byte by byte as it went in. A call that turns out malformed comes back as
 // content, with the reason in ParsedReply::problems. Pieces of the input may be cut anywhere, even within a character:
 // the result is the same, and every byte is looked at a bounded number of times. The text must have special tokens
 // written out. One thread at a time.
@@ -37,6 +37,7 @@ struct Delta {
 struct ParserOptions {
   bool reasoning_open = false;  // the prompt ended within the reasoning, see ToolFormat::opens_reasoning()
   uint64_t id_seed = 0;         // ids of calls are made from it and the call's number
+  bool only_calls = false;      // the text is a prompt: nothing but the format's own calls is looked for, anywhere
 };
 
 class ReplyParser : private CallSink {
@@ -53,7 +54,7 @@ class ReplyParser : private CallSink {
 
  private:
   enum class Mode : uint8_t { kContent, kReasoning, kCall };
-  enum class MarkerKind : uint8_t { kOpener, kReasoning, kDropped };
+  enum class MarkerKind : uint8_t { kOpener, kReasoning, kReasoningEnd, kDropped };
   struct Marker {
     std::string text;
     MarkerKind kind;
@@ -65,11 +66,13 @@ class ReplyParser : private CallSink {
 
   void add_opener(const Family& family, Where where);
   void add_markers(const ToolFormat& format);
+  void add_reasoning(const ReasoningMarks& marks);
+  void note_first_bytes();
   void add_plain(Where where);
   void step(char c);
-  void in_content(char c);
+  [[nodiscard]] bool applies(const Marker& marker) const;
+  void look(char c);
   void take_marker();
-  void in_reasoning(char c);
   void in_call(char c);
   void choose(char c);
   void reached(const Marker& marker);
@@ -87,7 +90,6 @@ class ReplyParser : private CallSink {
   void end() override;
 
   std::shared_ptr<const ToolSet> tools_;
-  const ReasoningMarks* reasoning_;
   uint64_t id_seed_;
   bool plain_left_ = false;  // content is to be looked through at the end
   std::vector<Marker> markers_;
@@ -104,7 +106,7 @@ class ReplyParser : private CallSink {
   std::string raw_;  // of the call that is being read; `space_` stands before it
   const Marker* marker_ = nullptr;
   std::unique_ptr<CallReader> reader_;
-  bool quiet_ = false, begun_ = false;
+  bool quiet_ = false, begun_ = false, from_reasoning_ = false;
   size_t n_begun_ = 0;
   ToolCall call_;
 

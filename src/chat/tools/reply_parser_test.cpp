@@ -213,6 +213,9 @@ TEST(ReplyParser, SplitsReasoningOff) {
   EXPECT_EQ(opened.reasoning, "Well.");
   EXPECT_EQ(show(opened), "|clock{}");
   EXPECT_EQ(parse(hermes, "never ended </thin", true).reasoning, "never ended </thin");
+  const ParsedReply within = parse(hermes, "I call. <tool_call>{\"name\": \"clock\"}</tool_call> So.", true);
+  EXPECT_EQ(within.reasoning, "I call.");
+  EXPECT_EQ(show(within), "So.|clock{}");
   EXPECT_EQ(parse(hermes, "It is <think> that.").content, "It is <think> that.");
   const ParsedReply harmony = parse(format_of("<|channel|> to=functions."),
                                     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.");

@@ -61,7 +61,7 @@ const Json kUser = {{"role", "user"}, {"content", "Question?"}};
 
 // What a template makes of an assistant's message behind what it makes of the question.
 struct Part {
-  std::string prompt, text;
+  std::string prompt, text, whole;
   bool reasoning_open = false;
   bool behind_prompt = false;  // the message's text begins with the prompt
 };
@@ -75,7 +75,7 @@ Result<Part> assistant_part(const ToolFormat& format, const ChatTemplate& chat_t
   // A template may end the prompt in what the message does not have, reasoning: then all behind the question is taken.
   size_t same = prompt.size();
   if (!whole.starts_with(prompt)) same = whole.find("Question?") + 9;
-  Part part{prompt, whole.substr(same), false, whole.starts_with(prompt)};
+  Part part{prompt, whole.substr(same), whole, false, whole.starts_with(prompt)};
   if (part.behind_prompt) part.reasoning_open = format.opens_reasoning(prompt);
   return part;
 }
@@ -186,7 +186,7 @@ class RoundTrip : public ::testing::TestWithParam<Expected> {
     // Calls sampled in another spelling come back as they were.
     std::vector<ToolCall> sampled = reply.calls;
     for (ToolCall& c : sampled) c.raw = "<<" + c.name + ">>";
-    const std::string restored = restore_calls(format_, *tool_set(), part->text, sampled);
+    const std::string restored = restore_calls(format_, *tool_set(), part->whole, sampled);
     size_t at = 0;
     for (const ToolCall& c : sampled) {
       const size_t place = restored.find(c.raw, at);

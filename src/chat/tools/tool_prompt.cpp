@@ -239,8 +239,7 @@ Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& reques
 
 std::string restore_calls(const ToolFormat& format, const ToolSet& tools, std::string_view prompt,
                           std::span<const ToolCall> calls) {
-  // Calls are found by reading the whole prompt as if it were a reply; only their texts and order matter.
-  ReplyParser parser(format, std::make_shared<const ToolSet>(tools));
+  ReplyParser parser(format, std::make_shared<const ToolSet>(tools), {.only_calls = true});
   parser.feed(prompt);
   const ParsedReply found = parser.finish();
   std::string out;

@@ -195,7 +195,7 @@ Status Compiler::add_others(const Facts& facts, bool unmatched, Members& members
     QUERN_TRY(const Symbol value, rule_for(schemas));
     if (value == text_.never()) continue;
     const Symbol quote = to_.literal("\"");
-    const Symbol name = plain ? text_.string() : to_.sequence({quote, names.texts.minimal().write_json(to_), quote});
+    const Symbol name = plain ? text_.string() : to_.sequence({quote, names.texts.write_json(to_), quote});
     pairs.push_back(text_.pair(name, value));
   }
   if (!pairs.empty()) members.others = to_.choice(pairs);

@@ -56,12 +56,11 @@ Result<std::vector<Names>> Compiler::other_names(const Facts& facts, const std::
         QUERN_TRY(const Dfa out, placed(*node, Dfa::intersection(names.texts, others)));
         QUERN_CHECK_OK(budget_.spend_states(in.states().size() + out.states().size()));
         if (!in.empty()) {
-          Names& matched =
-              split.emplace_back(Names{.texts = in.minimal(), .schemas = names.schemas, .nodes = names.nodes});
+          Names& matched = split.emplace_back(Names{.texts = in, .schemas = names.schemas, .nodes = names.nodes});
           matched.schemas.push_back(&patterns->items[i]);
           matched.nodes.push_back(node);
         }
-        if (!out.empty()) split.push_back({.texts = out.minimal(), .schemas = names.schemas, .nodes = names.nodes});
+        if (!out.empty()) split.push_back({.texts = out, .schemas = names.schemas, .nodes = names.nodes});
       }
       classes = std::move(split);
       if (classes.size() > kMaxClasses) {

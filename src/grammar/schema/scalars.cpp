@@ -75,26 +75,12 @@ Result<Dfa> Compiler::string_set(const Facts& facts) {
   Dfa all = Dfa::any();
   for (size_t i = 0; i < sets.size(); ++i) {
     QUERN_TRY(const Dfa both, i == 0 ? Result<Dfa>(*sets[i]) : placed(place, Dfa::intersection(all, *sets[i])));
-    all = both.minimal();
+    all = both;
     QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
   }
   if (facts.min_length > 0 || facts.max_length != kNoLimit) {
-    // Where the states are too many, a text need not become as long as it may.
-    size_t most = facts.max_length;
-    for (;;) {
-      const auto length = Dfa::length(facts.min_length, most);
-      auto both = length ? Dfa::intersection(all, *length) : length;
-      if (both) {
-        all = both->minimal();
-        QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
-        break;
-      }
-      if (both.error().code != ErrorCode::kResource || most == kNoLimit || most == facts.min_length) {
-        return placed(place, std::move(both));
-      }
-      constexpr size_t kLongest = 8192;
-      most = facts.min_length + std::min((most - facts.min_length) / 2, kLongest);
-    }
+    QUERN_TRY(all, placed(place, all.of_length(facts.min_length, facts.max_length)));
+    QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
   }
   return all;
 }
