@@ -1,5 +1,5 @@
-// Replies through the parser of tool calls: the first byte chooses the format, the second how the text is cut. Whole and
-// in pieces it gives the same; without markers nothing is lost.
+// Replies through the parser of tool calls: the first byte chooses the format, the second how the text is cut. Whole
+// and in pieces it gives the same; without markers nothing is lost.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,9 +27,10 @@ const std::vector<ToolFormat>& formats() {
     auto* made = new std::vector<ToolFormat>{ToolFormat::any()};
     const auto chat_template = quern::ChatTemplate::parse("x");
     for (const char* source :
-         {"<tool_call>", "<tool_call><function=", "ipython \"parameters\": ", "[TOOL_CALLS]", "<｜tool▁call", "｜DSML｜",
-          "<function=</function>", "<arg_key>", "<|channel|> to=functions.", "<|tool_calls_section_begin|>",
-          "<|START_ACTION|>", "List of tools: ", "<|tool_call>call:", "minimax:tool_call", "<|tools_prefix|>", "none"}) {
+         {"<tool_call>", "<tool_call><function=", "ipython \"parameters\": ", "[TOOL_CALLS]", "<｜tool▁call",
+          "｜DSML｜", "<function=</function>", "<arg_key>", "<|channel|> to=functions.", "<|tool_calls_section_begin|>",
+          "<|START_ACTION|>", "List of tools: ", "<|tool_call>call:", "minimax:tool_call", "<|tools_prefix|>",
+          "none"}) {
       made->push_back(ToolFormat::of(source, *chat_template));
     }
     return made;

@@ -15,7 +15,7 @@ using Sequence = IrBuilder::Sequence;
 constexpr int kMaxDepth = 16;  // of a schema that is not written as JSON
 // What says nothing about which values are accepted.
 constexpr std::string_view kNotes[] = {"title", "description", "default", "examples", "deprecated", "$comment"};
-constexpr std::string_view kGemmaQuote = "<|\"|>";
+constexpr std::string_view kLongQuote = "<|\"|>";
 
 tl::unexpected<Error> unsupported(std::string_view what) {
   return fail_f(ErrorCode::kUnsupported, "{} cannot be held in this model's way of writing arguments", what);
@@ -50,7 +50,8 @@ std::vector<std::uint32_t> code_points(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     uint32_t c = n == 1 ? lead : lead & (0x7Fu >> n);
-    for (size_t k = 1; k < n && i + k < text.size(); ++k) c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+    for (size_t k = 1; k < n && i + k < text.size(); ++k)
+      c = (c << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3F);
     out.push_back(c);
     i += n;
   }
@@ -73,7 +74,8 @@ struct Property {
 
 // The properties of an object, where that is all that its schema says.
 Result<std::vector<Property>> properties_of(const Json& schema, const Json& root) {
-  if (!only(schema, {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema", "$id"}))
+  if (!only(schema,
+            {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema", "$id"}))
     return unsupported("a schema with more than properties");
   if (schema.contains("type") && !has_type(schema, "object")) return unsupported("arguments that are no object");
   std::set<std::string> required;
@@ -112,9 +114,10 @@ class Compiler {
     for (const Property& property : properties) {
       if (!is_plain_name(property.name)) return unsupported("the name '" + property.name + "'");
       QUERN_TRY(const Symbol value, typed_value(syntax, property.schema));
-      const std::string before = std::string(syntax.between) + std::string(syntax.before_key) + property.name +
-                                 std::string(syntax.after_key);
-      const Symbol one = to_.sequence({text(before), value, text(std::string(syntax.tail) + std::string(syntax.after_value))});
+      const std::string before =
+          std::string(syntax.between) + std::string(syntax.before_key) + property.name + std::string(syntax.after_key);
+      const Symbol one =
+          to_.sequence({text(before), value, text(std::string(syntax.tail) + std::string(syntax.after_value))});
       all.push_back(property.required ? one : to_.optional(one));
     }
     return to_.sequence(all);
@@ -133,16 +136,16 @@ class Compiler {
 
   // {key:value,..}, keys sorted, or key=value, ..: the arguments as gemma and Python write them.
   Result<Symbol> literals(const Tool& tool, Part part) {
-    gemma_ = part == Part::kGemma;
+    bare_ = part == Part::kBareLiteral;
     QUERN_TRY(auto properties, properties_of(tool.parameters, tool.parameters));
-    return object(properties, gemma_ ? ":" : "=", gemma_ ? "{" : "", gemma_ ? "}" : "", 0);
+    return object(properties, bare_ ? ":" : "=", bare_ ? "{" : "", bare_ ? "}" : "", 0);
   }
 
   Symbol any_literal(Part part) {
-    gemma_ = part == Part::kGemma;
-    const Symbol value = gemma_ ? gemma_text() : any_json_text();
-    const Symbol one = to_.sequence({bare_name(), to_.literal(gemma_ ? ":" : "="), value});
-    return to_.sequence({to_.literal(gemma_ ? "{" : ""), to_.optional(one), to_.literal(gemma_ ? "}" : "")});
+    bare_ = part == Part::kBareLiteral;
+    const Symbol value = bare_ ? quoted_text() : any_json_text();
+    const Symbol one = to_.sequence({bare_name(), to_.literal(bare_ ? ":" : "="), value});
+    return to_.sequence({to_.literal(bare_ ? "{" : ""), to_.optional(one), to_.literal(bare_ ? "}" : "")});
   }
 
   std::vector<std::string> warnings;
@@ -155,9 +158,8 @@ class Compiler {
     return to_.repeat(to_.characters(kLetters), 1, 64);
   }
   static bool is_plain_name(std::string_view name) {
-    return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](char c) {
-      return is_name_byte(c) && c != ':' && c != '/';
-    });
+    return !name.empty() && name.size() <= 128 &&
+           std::ranges::all_of(name, [](char c) { return is_name_byte(c) && c != ':' && c != '/'; });
   }
 
   Result<Symbol> typed_value(const ParameterSyntax& syntax, const Json& schema) {
@@ -193,9 +195,7 @@ class Compiler {
     return to_.choice(all);
   }
 
-  Symbol gemma_text() {
-    return to_.sequence({text(kGemmaQuote), text_without(kGemmaQuote, to_), text(kGemmaQuote)});
-  }
+  Symbol quoted_text() { return to_.sequence({text(kLongQuote), text_without(kLongQuote, to_), text(kLongQuote)}); }
   Symbol any_json_text() {
     const auto made = grammar::add_json_schema(R"({"type": "string"})", {}, to_);
     return made ? made->root : to_.literal("\"\"");
@@ -204,12 +204,12 @@ class Compiler {
   // Comma and all: an optional property takes its comma with it, which the first one has not.
   Result<Symbol> object(std::vector<Property>& properties, std::string_view colon, std::string_view open,
                         std::string_view close, int depth) {
-    if (gemma_) std::ranges::sort(properties, {}, &Property::name);
-    const Symbol comma = to_.literal(gemma_ ? "," : ", ");
+    if (bare_) std::ranges::sort(properties, {}, &Property::name);
+    const Symbol comma = to_.literal(bare_ ? "," : ", ");
     Symbol rest_first = to_.empty(), rest_later = to_.empty();
     for (size_t i = properties.size(); i-- > 0;) {
       const Property& property = properties[i];
-      const bool quoted = !gemma_ && depth > 0;
+      const bool quoted = !bare_ && depth > 0;
       if (!is_plain_name(property.name)) return unsupported("the name '" + property.name + "'");
       QUERN_TRY(const Symbol value, literal(property.schema, depth + 1));
       const std::string key = (quoted ? "\"" + property.name + "\"" : property.name) + std::string(colon);
@@ -228,9 +228,9 @@ class Compiler {
       if (value.is_structured()) return unsupported("an 'enum' of objects or arrays");
       if (value.is_string()) {
         const auto& t = value.get_ref<const std::string&>();
-        if (gemma_ && has(t, kGemmaQuote)) return unsupported("a string with '<|\"|>'");
-        all.push_back(gemma_ ? to_.sequence({text(kGemmaQuote), to_.literal(t), text(kGemmaQuote)})
-                             : to_.literal(json_text(value)));
+        if (bare_ && has(t, kLongQuote)) return unsupported("a string with '<|\"|>'");
+        all.push_back(bare_ ? to_.sequence({text(kLongQuote), to_.literal(t), text(kLongQuote)})
+                            : to_.literal(json_text(value)));
       } else {
         all.push_back(to_.literal(word(value)));
       }
@@ -239,7 +239,7 @@ class Compiler {
   }
   [[nodiscard]] std::string word(const Json& value) const {
     if (value.is_null()) return "None";
-    if (value.is_boolean() && !gemma_) return value.get<bool>() ? "True" : "False";
+    if (value.is_boolean() && !bare_) return value.get<bool>() ? "True" : "False";
     return json_text(value);
   }
 
@@ -256,36 +256,38 @@ class Compiler {
       return other || fitting.empty() ? unsupported("an 'enum' of this type") : listed(fitting);
     }
     if (has_type(schema, "string")) {
-      if (!gemma_) return json(schema);  // a JSON string is one of Python's
+      if (!bare_) return json(schema);  // a JSON string is one of Python's
       if (!only(schema, {"type", "$defs", "definitions"})) return unsupported("a string with conditions");
-      return gemma_text();
+      return quoted_text();
     }
     if (has_type(schema, "integer") || has_type(schema, "number")) return json(schema);
     if (has_type(schema, "boolean") && only(schema, {"type", "$defs", "definitions"})) return listed({true, false});
     if (has_type(schema, "null")) return listed({nullptr});
-    if (has_type(schema, "array") && only(schema, {"type", "items", "$defs", "definitions"}) && schema.contains("items")) {
+    if (has_type(schema, "array") && only(schema, {"type", "items", "$defs", "definitions"}) &&
+        schema.contains("items")) {
       QUERN_TRY(const Symbol item, literal(alone(schema["items"], schema), depth + 1));
-      const Symbol comma = to_.literal(gemma_ ? "," : ", ");
+      const Symbol comma = to_.literal(bare_ ? "," : ", ");
       const Symbol more = to_.repeat(to_.sequence({comma, item}), 0, IrBuilder::kUnbounded);
       return to_.sequence({to_.literal("["), to_.optional(to_.sequence({item, more})), to_.literal("]")});
     }
     if (has_type(schema, "object")) {
       QUERN_TRY(auto properties, properties_of(schema, schema));
-      return object(properties, gemma_ ? ":" : ": ", "{", "}", depth);
+      return object(properties, bare_ ? ":" : ": ", "{", "}", depth);
     }
     return unsupported("a schema that is not one plain type");
   }
 
   const Family& family_;
   IrBuilder& to_;
-  bool gemma_ = false;
+  bool bare_ = false;
 };
 
 // What add_json_schema is given: arguments are an object, and without properties an empty one.
 Json object_schema(const Json& parameters) {
   Json schema = parameters;
   if (!schema.contains("type")) schema["type"] = "object";
-  const bool no_properties = schema.contains("properties") && schema["properties"].is_object() && schema["properties"].empty();
+  const bool no_properties =
+      schema.contains("properties") && schema["properties"].is_object() && schema["properties"].empty();
   if (no_properties && !schema.contains("additionalProperties")) schema["additionalProperties"] = false;
   return schema;
 }
@@ -343,7 +345,7 @@ Symbol text_without(std::string_view end, IrBuilder& to) {
 Result<ArgumentGrammar> argument_grammar(const Family& family, Part part, const Tool& tool, IrBuilder& to) {
   Compiler compiler(family, to);
   Result<Symbol> root = part == Part::kParameters ? compiler.parameters(tool)
-                        : part == Part::kGemma || part == Part::kPython
+                        : part == Part::kBareLiteral || part == Part::kPython
                             ? compiler.literals(tool, part)
                             : compiler.json(object_schema(tool.parameters));
   if (!root) return tl::unexpected<Error>(root.error());
@@ -353,7 +355,7 @@ Result<ArgumentGrammar> argument_grammar(const Family& family, Part part, const 
 Symbol any_arguments(const Family& family, Part part, IrBuilder& to) {
   Compiler compiler(family, to);
   if (part == Part::kParameters) return compiler.any_parameters();
-  if (part == Part::kGemma || part == Part::kPython) return compiler.any_literal(part);
+  if (part == Part::kBareLiteral || part == Part::kPython) return compiler.any_literal(part);
   return grammar::add_json_object({}, to);
 }
 

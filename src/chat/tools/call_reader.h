@@ -14,6 +14,9 @@
 
 namespace quern::tools {
 
+// The first run of bytes that are no white space; empty where there is none.
+std::string_view first_word(std::string_view text);
+
 // The text at which calls of the family begin.
 std::string opener_of(const Family& family);
 
@@ -34,8 +37,21 @@ class CallReader {
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
-  enum class OpKind : uint8_t { kText, kName, kSecondName, kId, kSkip, kCalls, kJson, kParameters, kGemma, kPython,
-                                kAgain, kEnd };
+  static constexpr size_t kMaxName = 160, kMaxKey = 256, kMaxSkip = 80;
+  enum class OpKind : uint8_t {
+    kText,
+    kName,
+    kSecondName,
+    kId,
+    kSkip,
+    kCalls,
+    kJson,
+    kParameters,
+    kBareLiteral,
+    kPython,
+    kAgain,
+    kEnd
+  };
   struct Op {
     OpKind kind;
     std::string text = {};
@@ -60,7 +76,7 @@ class CallReader {
   State in_name(char c);
   State in_calls(char c);
   State in_json(char c);
-  State in_gemma(char c);
+  State in_bare_literal(char c);
   State in_python(char c);
   State in_parameters(char c);
   State parameter_ended();
@@ -80,8 +96,8 @@ class CallReader {
   bool matching_ = true;
   std::vector<Candidate> candidates_;
   size_t fallback_ = 0;  // the operation that may begin in place of a text; ops_.size(): none
-  std::string lit_;    // what has been matched so far
-  size_t blank_ = 0;   // white space before it
+  std::string lit_;      // what has been matched so far
+  size_t blank_ = 0;     // white space before it
   size_t op_ = 0;
   size_t unread_ = 0;
   std::string problem_;

@@ -73,18 +73,28 @@ std::string list_of(const Family& family, Part part, std::span<const ToolCall> c
 std::string part_of(const Family& family, const Step& step, std::span<const ToolCall> calls, size_t number) {
   const ToolCall& call = calls[number];
   switch (step.part) {
-    case Part::kText: return std::string(step.text);
-    case Part::kName: return call.name;
-    case Part::kNumberedName: return "functions." + call.name + ":" + std::to_string(number);
-    case Part::kId: return call.id;
-    case Part::kObject: return object_of(family.keys, call, number);
+    case Part::kText:
+      return std::string(step.text);
+    case Part::kName:
+      return call.name;
+    case Part::kNumberedName:
+      return "functions." + call.name + ":" + std::to_string(number);
+    case Part::kId:
+      return call.id;
+    case Part::kObject:
+      return object_of(family.keys, call, number);
     case Part::kArray:
-    case Part::kPython: return list_of(family, step.part, calls);
-    case Part::kJson: return spaced_json(arguments_of(call));
-    case Part::kParameters: return parameters_of(*family.parameters, call);
-    case Part::kGemma: return gemma_literal(arguments_of(call));
+    case Part::kPython:
+      return list_of(family, step.part, calls);
+    case Part::kJson:
+      return spaced_json(arguments_of(call));
+    case Part::kParameters:
+      return parameters_of(*family.parameters, call);
+    case Part::kBareLiteral:
+      return bare_literal(arguments_of(call));
     case Part::kSecondName:
-    case Part::kSkip: break;
+    case Part::kSkip:
+      break;
   }
   return {};
 }

@@ -1,5 +1,5 @@
-// Calls as text, as their family writes them: for templates that do not render an assistant's tool_calls. What is written
-// ReplyParser reads back. Any thread.
+// Calls as text, as their family writes them: for templates that do not render an assistant's tool_calls. What is
+// written ReplyParser reads back. Any thread.
 #pragma once
 
 #include <span>

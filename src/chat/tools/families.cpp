@@ -5,11 +5,33 @@ namespace {
 
 // The more special before the more general: `<tool_call>` alone is Hermes's.
 constexpr const Family* kFamilies[] = {
-    &kHarmony,    &kDeepSeekDsmlCalls, &kDeepSeekDsmlTools, &kDeepSeek,     &kKimi,         &kMiniMax,
-    &kGlm,        &kGlmTight,          &kSeed,              &kQwenCoder,    &kGemma4,       &kCommandR7b,
-    &kApertus,    &kApriel,            &kGigaChat31,        &kGigaChat3,    &kMistralIds,   &kMistralNamed,
-    &kMistralArray, &kGranite,         &kFirefunction,      &kFunctionary,  &kHermes,       &kLlama3,
-    &kLfm2,       &kCommandRPlus,      &kGeneric,
+    &kHarmony,
+    &kDeepSeekDsmlCalls,
+    &kDeepSeekDsmlTools,
+    &kDeepSeek,
+    &kKimi,
+    &kMiniMax,
+    &kGlm,
+    &kGlmTight,
+    &kSeed,
+    &kQwenCoder,
+    &kGemma4,
+    &kCommandR7b,
+    &kApertus,
+    &kApriel,
+    &kGigaChat31,
+    &kGigaChat3,
+    &kMistralIds,
+    &kMistralNamed,
+    &kMistralArray,
+    &kGranite,
+    &kFirefunction,
+    &kFunctionary,
+    &kHermes,
+    &kLlama3,
+    &kLfm2,
+    &kCommandRPlus,
+    &kGeneric,
 };
 constexpr const Family* kPlain[] = {&kFencedJson, &kFencedPython, &kBareJson, &kBareArray, &kPythonList, &kPythonLine};
 

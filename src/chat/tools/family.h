@@ -11,18 +11,18 @@
 namespace quern::tools {
 
 enum class Part : uint8_t {
-  kText,        // `text`; white space at its ends and before it is written but not asked for
-  kName,        // the tool's
+  kText,          // `text`; white space at its ends and before it is written but not asked for
+  kName,          // the tool's
   kNumberedName,  // functions.NAME:0, which is the call's id too
-  kSecondName,  // read only: the name, if another one follows what was taken for it
-  kId,          // nine letters and digits
-  kSkip,        // read only: anything up to the next text, 80 bytes at most
-  kObject,      // {"name": .., "arguments": ..}, by Family::keys
-  kArray,       // all calls, as such objects, in one array, by Family::array
-  kJson,        // the arguments, as a JSON object
-  kParameters,  // the arguments, each by itself, by Family::parameters
-  kGemma,       // the arguments, as gemma's literal
-  kPython,      // all calls, [f(a=1), g(b="x")]; read without the brackets too
+  kSecondName,    // read only: the name, if another one follows what was taken for it
+  kId,            // nine letters and digits
+  kSkip,          // read only: anything up to the next text, 80 bytes at most
+  kObject,        // {"name": .., "arguments": ..}, by Family::keys
+  kArray,         // all calls, as such objects, in one array, by Family::array
+  kJson,          // the arguments, as a JSON object
+  kParameters,    // the arguments, each by itself, by Family::parameters
+  kBareLiteral,   // the arguments, {key:value} with bare keys and <|"|> around text
+  kPython,        // all calls, [f(a=1), g(b="x")]; read without the brackets too
 };
 
 struct Step {
@@ -60,13 +60,14 @@ struct Family {
   bool (*speaks)(std::string_view source) = nullptr;
   std::span<const Step> begin = {}, call = {}, end = {};  // `begin` and `end` around all calls of a reply
   std::string_view between = {};                          // two calls
-  // The text at which the reader starts; where it is not set the first text of `begin`, else of `call`, up to white space.
+  // The text at which the reader starts; where it is not set the first text of `begin`, else of `call`, up to white
+  // space.
   std::string_view opener = {};
   // Written before the first call where a reply must be one: what a model says before the opener.
   std::string_view before_first = {};
   Where where = Where::kAnywhere;
-  bool quiet = false;   // what begins like a call and is none is plain text, no problem to tell
-  bool single = false;  // a reply has one call at most
+  bool quiet = false;         // what begins like a call and is none is plain text, no problem to tell
+  bool single = false;        // a reply has one call at most
   bool nine_ids = false;      // its template takes only ids of nine letters and digits
   bool python_types = false;  // its template writes Python types and fails where an object does not say of what
   bool variables = false;     // its template reads the tools and the time from `functions` and `datetime`

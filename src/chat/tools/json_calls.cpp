@@ -170,7 +170,8 @@ JsonCalls::State JsonCalls::feed(char c) {
     case Expect::kElementOrEnd:
       if (c == ']' && calls_ > 0) return close();
       [[fallthrough]];
-    case Expect::kElement: return c == '{' ? open(Frame::kObject) : fail("the array must hold calls");
+    case Expect::kElement:
+      return c == '{' ? open(Frame::kObject) : fail("the array must hold calls");
     case Expect::kElementEnd:
       if (c == ']') return close();
       expect_ = Expect::kElement;
@@ -178,12 +179,14 @@ JsonCalls::State JsonCalls::feed(char c) {
     case Expect::kColon:
       expect_ = Expect::kValue;
       return c == ':' ? State::kMore : fail("malformed JSON");
-    case Expect::kValue: return begin_value(c);
+    case Expect::kValue:
+      return begin_value(c);
     case Expect::kCommaOrEnd:
       if (c == '}') return close();
       expect_ = Expect::kKey;
       return c == ',' ? State::kMore : fail("malformed JSON");
-    default: break;
+    default:
+      break;
   }
   if (c == '}' && expect_ == Expect::kKeyOrEnd) return close();
   if (c != '"') return fail("malformed JSON");

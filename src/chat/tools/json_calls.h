@@ -1,6 +1,6 @@
 // JsonCalls: reads calls written as JSON, byte by byte: {"name": .., "arguments": {..}}, its spellings (tool_name,
-// parameters, {"function": {..}}), an array of them, or {"tool_calls": [..]}. Arguments are handed on as they come, once
-// the name is known. CallSink is where calls go.
+// parameters, {"function": {..}}), an array of them, or {"tool_calls": [..]}. Arguments are handed on as they come,
+// once the name is known. CallSink is where calls go.
 #pragma once
 
 #include <optional>
@@ -34,8 +34,19 @@ class JsonCalls {
   [[nodiscard]] bool between_calls() const { return calls_ > 0 && !in_call_; }
 
  private:
-  enum class Expect : uint8_t { kStart, kElement, kElementOrEnd, kElementEnd, kKeyOrEnd, kKey, kInKey, kColon, kValue,
-                                kInValue, kCommaOrEnd };
+  enum class Expect : uint8_t {
+    kStart,
+    kElement,
+    kElementOrEnd,
+    kElementEnd,
+    kKeyOrEnd,
+    kKey,
+    kInKey,
+    kColon,
+    kValue,
+    kInValue,
+    kCommaOrEnd
+  };
   enum class Frame : uint8_t { kArray, kObject, kWrapper, kFunction };
   State fail(std::string problem);
   State open(Frame frame);

@@ -26,9 +26,15 @@ JsonScanner::State JsonScanner::begin_value(char c) {
       expect_ = Expect::kString;
       key_ = false;
       return State::kMore;
-    case 't': word_ = "rue"; break;
-    case 'f': word_ = "alse"; break;
-    case 'n': word_ = "ull"; break;
+    case 't':
+      word_ = "rue";
+      break;
+    case 'f':
+      word_ = "alse";
+      break;
+    case 'n':
+      word_ = "ull";
+      break;
     default:
       if (c != '-' && !is_digit(c)) return State::kFailed;
       number_ = c == '-' ? kSign : c == '0' ? kZero : kDigits;
@@ -74,11 +80,13 @@ JsonScanner::State JsonScanner::in_number(char c) {
     case kSign:
       if (!is_digit(c)) return State::kFailed;
       return go(c == '0' ? kZero : kDigits);
-    case kPoint: return is_digit(c) ? go(kFraction) : State::kFailed;
+    case kPoint:
+      return is_digit(c) ? go(kFraction) : State::kFailed;
     case kE:
       if (c == '+' || c == '-') return go(kESign);
       [[fallthrough]];
-    case kESign: return is_digit(c) ? go(kExponent) : State::kFailed;
+    case kESign:
+      return is_digit(c) ? go(kExponent) : State::kFailed;
     case kZero:
     case kDigits:
       if (number_ == kDigits && is_digit(c)) return State::kMore;
@@ -111,7 +119,8 @@ JsonScanner::State JsonScanner::feed(char c) {
     case Expect::kValueOrEnd:
       if (c == ']') return close('[');
       [[fallthrough]];
-    case Expect::kValue: return begin_value(c);
+    case Expect::kValue:
+      return begin_value(c);
     case Expect::kKeyOrEnd:
       if (c == '}') return close('{');
       [[fallthrough]];
@@ -124,7 +133,8 @@ JsonScanner::State JsonScanner::feed(char c) {
       if (c != ':') return State::kFailed;
       expect_ = Expect::kValue;
       return State::kMore;
-    default: break;
+    default:
+      break;
   }
   if (open_.empty()) return State::kFailed;  // bytes after the value
   if (c == ']') return close('[');

@@ -1,5 +1,6 @@
-// JsonScanner: checks one JSON value as its bytes come, one at a time, and says where it ends. RFC 8259, nesting bounded.
-// It keeps no text. Bytes above 0x7F are taken within strings; whether they are UTF-8 is for who reads the value.
+// JsonScanner: checks one JSON value as its bytes come, one at a time, and says where it ends. RFC 8259, nesting
+// bounded. It keeps no text. Bytes above 0x7F are taken within strings; whether they are UTF-8 is for who reads the
+// value.
 #pragma once
 
 #include <cstdint>

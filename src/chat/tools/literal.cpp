@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr int kMaxDepth = 100;
-constexpr std::string_view kGemmaQuote = "<|\"|>";
+constexpr std::string_view kLongQuote = "<|\"|>";
 
 bool is_word_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
@@ -45,10 +45,14 @@ class Reader {
     skip_space();
     if (depth > kMaxDepth || at_ >= text_.size()) return false;
     switch (text_[at_]) {
-      case '{': return dict(out, depth);
-      case '[': return list(out, ']', depth);
-      case '(': return list(out, ')', depth);
-      default: break;
+      case '{':
+        return dict(out, depth);
+      case '[':
+        return list(out, ']', depth);
+      case '(':
+        return list(out, ')', depth);
+      default:
+        break;
     }
     if (std::string text; at_string()) {
       if (!string(text)) return false;
@@ -92,7 +96,7 @@ class Reader {
   }
   [[nodiscard]] bool at_string() const {
     const char c = text_[at_];
-    return c == '"' || c == '\'' || text_.substr(at_).starts_with(kGemmaQuote);
+    return c == '"' || c == '\'' || text_.substr(at_).starts_with(kLongQuote);
   }
   std::string_view bare() {
     const size_t from = at_;
@@ -156,11 +160,11 @@ class Reader {
   }
 
   bool string(std::string& out) {
-    if (text_.substr(at_).starts_with(kGemmaQuote)) {
-      const size_t from = at_ + kGemmaQuote.size(), end = text_.find(kGemmaQuote, from);
+    if (text_.substr(at_).starts_with(kLongQuote)) {
+      const size_t from = at_ + kLongQuote.size(), end = text_.find(kLongQuote, from);
       if (end == std::string_view::npos) return false;
       out = text_.substr(from, end - from);
-      at_ = end + kGemmaQuote.size();
+      at_ = end + kLongQuote.size();
       return true;
     }
     const char quote = text_[at_++];
@@ -246,14 +250,14 @@ std::optional<Json> read_keywords(std::string_view text, std::span<const std::st
   return value;
 }
 
-std::string gemma_literal(const Json& value) {
+std::string bare_literal(const Json& value) {
   if (value.is_string()) {
-    return std::string(kGemmaQuote) + value.get_ref<const std::string&>() + std::string(kGemmaQuote);
+    return std::string(kLongQuote) + value.get_ref<const std::string&>() + std::string(kLongQuote);
   }
   if (value.is_null()) return "None";
   std::string out;
   if (value.is_array()) {
-    for (const Json& item : value) out += (out.empty() ? "" : ",") + gemma_literal(item);
+    for (const Json& item : value) out += (out.empty() ? "" : ",") + bare_literal(item);
     return "[" + out + "]";
   }
   if (!value.is_object()) return value.dump();
@@ -261,7 +265,7 @@ std::string gemma_literal(const Json& value) {
   for (const auto& [key, item] : value.get_ref<const Json::object_t&>()) items.emplace_back(key, &item);
   std::ranges::sort(items);
   for (const auto& [key, item] : items) {
-    out += (out.empty() ? "" : ",") + std::string(key) + ":" + gemma_literal(*item);
+    out += (out.empty() ? "" : ",") + std::string(key) + ":" + bare_literal(*item);
   }
   return "{" + out + "}";
 }

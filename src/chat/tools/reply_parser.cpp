@@ -46,9 +46,8 @@ ReplyParser::~ReplyParser() = default;
 
 void ReplyParser::add_opener(const Family& family, Where where) {
   const std::string text = opener_of(family);
-  const auto known = std::ranges::find_if(markers_, [&](const Marker& m) {
-    return m.kind == MarkerKind::kOpener && m.text == text && m.where == where;
-  });
+  const auto known = std::ranges::find_if(
+      markers_, [&](const Marker& m) { return m.kind == MarkerKind::kOpener && m.text == text && m.where == where; });
   if (known == markers_.end()) {
     markers_.push_back({text, MarkerKind::kOpener, where, {&family}});
   } else if (std::ranges::find(known->families, &family) == known->families.end()) {
@@ -92,7 +91,8 @@ void ReplyParser::add_markers(const ToolFormat& format) {
 }
 
 void ReplyParser::add_reasoning(const ReasoningMarks& marks) {
-  markers_.push_back({std::string(marks.open), MarkerKind::kReasoning, marks.anywhere ? Where::kAnywhere : Where::kReplyStart, {}});
+  markers_.push_back(
+      {std::string(marks.open), MarkerKind::kReasoning, marks.anywhere ? Where::kAnywhere : Where::kReplyStart, {}});
   markers_.push_back({std::string(marks.close), MarkerKind::kReasoningEnd, Where::kAnywhere, {}});
 }
 
@@ -100,12 +100,13 @@ void ReplyParser::note_first_bytes() {
   for (const Marker& marker : markers_) first_bytes_[static_cast<unsigned char>(marker.text.front())] = true;
 }
 
-// Within reasoning only its end counts, and calls that their marker makes certain: a grammar that the marker switched on
-// does not know where it stands.
+// Within reasoning only its end counts, and calls that their marker makes certain: a grammar that the marker switched
+// on does not know where it stands.
 bool ReplyParser::applies(const Marker& marker) const {
   if (mode_ != Mode::kReasoning) return marker.kind != MarkerKind::kReasoningEnd && allowed(marker.where, held_place_);
   if (marker.kind != MarkerKind::kOpener) return marker.kind == MarkerKind::kReasoningEnd;
-  return marker.where == Where::kAnywhere && std::ranges::none_of(marker.families, [](const Family* f) { return f->quiet; });
+  return marker.where == Where::kAnywhere &&
+         std::ranges::none_of(marker.families, [](const Family* f) { return f->quiet; });
 }
 
 void ReplyParser::tell(Delta::Kind kind, std::string_view text) {

@@ -1,10 +1,10 @@
-// ReplyParser: takes a model's reply apart as it comes: content, reasoning, calls. Only what may yet become a marker, and
-// white space that a marker may follow, is held back.
+// ReplyParser: takes a model's reply apart as it comes: content, reasoning, calls. Only what may yet become a marker,
+// and white space that a marker may follow, is held back.
 //
-// A call that stands within reasoning ends it. A reply without calls and reasoning comes out byte by byte as it went in. A call that turns out malformed comes back as
-// content, with the reason in ParsedReply::problems. Pieces of the input may be cut anywhere, even within a character:
-// the result is the same, and every byte is looked at a bounded number of times. The text must have special tokens
-// written out. One thread at a time.
+// A call that stands within reasoning ends it. A reply without calls and reasoning comes out byte by byte as it went
+// in. A call that turns out malformed comes back as content, with the reason in ParsedReply::problems. Pieces of the
+// input may be cut anywhere, even within a character: the result is the same, and every byte is looked at a bounded
+// number of times. The text must have special tokens written out. One thread at a time.
 #pragma once
 
 #include <array>
@@ -96,10 +96,10 @@ class ReplyParser : private CallSink {
   std::array<bool, 256> first_bytes_{};
 
   Mode mode_ = Mode::kContent;
-  std::string held_;  // what may become a marker
+  std::string held_;                 // what may become a marker
   const Marker* matched_ = nullptr;  // the longest that `held_` begins with
   Where place_ = Where::kReplyStart, held_place_ = Where::kReplyStart;
-  std::string space_;       // white space that is content only if more content follows
+  std::string space_;        // white space that is content only if more content follows
   bool drop_space_ = false;  // white space behind a marker
   bool any_call_ = false;
 

@@ -46,12 +46,24 @@ Told parse(const ToolFormat& format, std::string_view text, size_t piece, bool r
   const auto take = [&](const std::vector<Delta>& deltas) {
     for (const Delta& delta : deltas) {
       switch (delta.kind) {
-        case Delta::Kind::kContent: told.content += delta.text; break;
-        case Delta::Kind::kReasoning: told.reasoning += delta.text; break;
-        case Delta::Kind::kCallBegin: calls[delta.call] = {delta.id, delta.text, {}, {}}; break;
-        case Delta::Kind::kArguments: calls[delta.call].arguments += delta.text; break;
-        case Delta::Kind::kCallEnd: told.calls.push_back(calls[delta.call]); break;
-        case Delta::Kind::kCallLost: calls.erase(delta.call); break;
+        case Delta::Kind::kContent:
+          told.content += delta.text;
+          break;
+        case Delta::Kind::kReasoning:
+          told.reasoning += delta.text;
+          break;
+        case Delta::Kind::kCallBegin:
+          calls[delta.call] = {delta.id, delta.text, {}, {}};
+          break;
+        case Delta::Kind::kArguments:
+          calls[delta.call].arguments += delta.text;
+          break;
+        case Delta::Kind::kCallEnd:
+          told.calls.push_back(calls[delta.call]);
+          break;
+        case Delta::Kind::kCallLost:
+          calls.erase(delta.call);
+          break;
       }
     }
   };
@@ -64,7 +76,8 @@ Told parse(const ToolFormat& format, std::string_view text, size_t piece, bool r
 
 // Whole and byte by byte give the same; so do the deltas, but for calls in plain text.
 ParsedReply parse(const ToolFormat& format, std::string_view text, bool reasoning_open = false) {
-  const Told whole = parse(format, text, text.size() + 1, reasoning_open), bytes = parse(format, text, 1, reasoning_open);
+  const Told whole = parse(format, text, text.size() + 1, reasoning_open),
+             bytes = parse(format, text, 1, reasoning_open);
   EXPECT_EQ(whole.reply.content, bytes.reply.content) << text;
   EXPECT_EQ(whole.reply.reasoning, bytes.reply.reasoning) << text;
   EXPECT_EQ(whole.reply.problems, bytes.reply.problems) << text;
@@ -97,68 +110,85 @@ struct Case {
   const char *source, *text;  // what tells the family, and a call as it writes it
 };
 constexpr Case kCases[] = {
-      {"<tool_call>", "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}\n</tool_call>"},
-      {"<tool_call>", "<tool_call>{\"arguments\": {\"city\": \"Ulm\", \"days\": 2}, \"name\": \"get_weather\"}</tool_call>"},
-      {"<tool_call>", "<tool_call>{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\\\"Ulm\\\",\\\"days\\\":2}\"}</tool_call>"},
-      {"<tool_call><function=",
-       "<tool_call>\n<function=get_weather>\n<parameter=city>\nUlm\n</parameter>\n<parameter=days>\n2\n</parameter>\n"
-       "</function>\n</tool_call>"},
-      {"<tool_call>",  // written as Qwen3-Coder does
-       "<tool_call><function=get_weather><parameter=city>Ulm</parameter><parameter=days>2</parameter></function></tool_call>"},
-      {"<seed:tool_call>",
-       "<seed:tool_call>\n<function=get_weather>\n<parameter=city>Ulm</parameter>\n<parameter=days>2</parameter>\n"
-       "</function>\n</seed:tool_call>"},
-      {"ipython \"parameters\": ", "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
-      {"ipython \"parameters\": ",
-       "<|python_tag|>{\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
-      {"ipython \"parameters\": ", "<|python_tag|>get_weather.call(city=\"Ulm\", days=2)"},
-      {"[TOOL_CALLS]", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
-      {"[TOOL_CALLS][ARGS]", "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
-      {"[TOOL_CALLS][CALL_ID]", "[TOOL_CALLS]get_weather[CALL_ID]abcdef123[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
-      {"<｜tool▁call",
-       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": \"Ulm\", \"days\": "
-       "2}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"},
-      {"<｜tool▁call",  // V3.1
-       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Ulm\", \"days\": 2}<｜tool▁call▁end｜>"
-       "<｜tool▁calls▁end｜>"},
-      {"｜DSML｜function_calls",
-       "\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" "
-       "string=\"true\">Ulm</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" string=\"false\">2</｜DSML｜parameter>\n"
-       "</｜DSML｜invoke>\n</｜DSML｜function_calls>"},
-      {"<function=</function>", "<function=get_weather>{\"city\": \"Ulm\", \"days\": 2}</function>"},
-      {"<arg_key></arg_key>\n",
-       "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Ulm</arg_value>\n<arg_key>days</arg_key>\n"
-       "<arg_value>2</arg_value>\n</tool_call>"},
-      {"<arg_key>", "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Ulm</arg_value><arg_key>days</arg_key>"
-                    "<arg_value>2</arg_value></tool_call>"},
-      {"<|channel|> to=functions.",
-       "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Ulm\", \"days\": 2}<|call|>"},
-      {"<|channel|> to=functions.",
-       "<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>{\"city\": \"Ulm\", \"days\": 2}"},
-      {"<|tool_calls_section_begin|>",
-       "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Ulm\", "
-       "\"days\": 2}<|tool_call_end|><|tool_calls_section_end|>"},
-      {"<|START_ACTION|>",
-       "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", "
-       "\"days\": 2}}\n]<|END_ACTION|>"},
-      {"Action: tool_name",
-       "\nAction:\n```json\n[\n    {\n        \"tool_name\": \"get_weather\",\n        \"parameters\": {\"city\": \"Ulm\", "
-       "\"days\": 2}\n    }\n]```"},
-      {"<|tool_call|>", "<|tool_call|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
-      {"List of tools: ", "<|tool_call_start|>[get_weather(city=\"Ulm\", days=2)]<|tool_call_end|>"},
-      {"functools[", " functools[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
-      {"<|tool_call>call:", "<|tool_call>call:get_weather{city:<|\"|>Ulm<|\"|>,days:2}<tool_call|>"},
-      {"minimax:tool_call",
-       "<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Ulm</parameter>\n<parameter "
-       "name=\"days\">2</parameter>\n</invoke>\n</minimax:tool_call>"},
-      {"<tool_calls>[", "<tool_calls>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]</tool_calls>"},
-      {"<|tools_prefix|>", "<|tools_prefix|>[{\"get_weather\": {\"city\": \"Ulm\", \"days\": 2}}]<|tools_suffix|>"},
-      {"function call <|role_sep|>",
-       "<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}"},
-      {"<|function_call|>", "<|function_call|>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}<|message_sep|>"},
-      {"none", "{\"tool_calls\": [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]}"},
-      {"none", "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}"},
-  };
+    {"<tool_call>",
+     "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}\n</tool_call>"},
+    {"<tool_call>",
+     "<tool_call>{\"arguments\": {\"city\": \"Ulm\", \"days\": 2}, \"name\": \"get_weather\"}</tool_call>"},
+    {"<tool_call>",
+     "<tool_call>{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\":\\\"Ulm\\\",\\\"days\\\":2}\"}</tool_call>"},
+    {"<tool_call><function=",
+     "<tool_call>\n<function=get_weather>\n<parameter=city>\nUlm\n</parameter>\n<parameter=days>\n2\n</parameter>\n"
+     "</function>\n</tool_call>"},
+    {"<tool_call>",  // written as Qwen3-Coder does
+     "<tool_call><function=get_weather><parameter=city>Ulm</parameter><parameter=days>2</parameter></function></"
+     "tool_call>"},
+    {"<seed:tool_call>",
+     "<seed:tool_call>\n<function=get_weather>\n<parameter=city>Ulm</parameter>\n<parameter=days>2</parameter>\n"
+     "</function>\n</seed:tool_call>"},
+    {"ipython \"parameters\": ", "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": 2}}"},
+    {"ipython \"parameters\": ",
+     "<|python_tag|>{\"type\": \"function\", \"name\": \"get_weather\", \"parameters\": {\"city\": \"Ulm\", \"days\": "
+     "2}}"},
+    {"ipython \"parameters\": ", "<|python_tag|>get_weather.call(city=\"Ulm\", days=2)"},
+    {"[TOOL_CALLS]", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
+    {"[TOOL_CALLS][ARGS]", "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
+    {"[TOOL_CALLS][CALL_ID]", "[TOOL_CALLS]get_weather[CALL_ID]abcdef123[ARGS]{\"city\": \"Ulm\", \"days\": 2}"},
+    {"<｜tool▁call",
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": \"Ulm\", "
+     "\"days\": "
+     "2}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>"},
+    {"<｜tool▁call",  // V3.1
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Ulm\", \"days\": "
+     "2}<｜tool▁call▁end｜>"
+     "<｜tool▁calls▁end｜>"},
+    {"｜DSML｜function_calls",
+     "\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" "
+     "string=\"true\">Ulm</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" "
+     "string=\"false\">2</｜DSML｜parameter>\n"
+     "</｜DSML｜invoke>\n</｜DSML｜function_calls>"},
+    {"<function=</function>", "<function=get_weather>{\"city\": \"Ulm\", \"days\": 2}</function>"},
+    {"<arg_key></arg_key>\n",
+     "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Ulm</arg_value>\n<arg_key>days</arg_key>\n"
+     "<arg_value>2</arg_value>\n</tool_call>"},
+    {"<arg_key>",
+     "<tool_call>get_weather<arg_key>city</arg_key><arg_value>Ulm</arg_value><arg_key>days</arg_key>"
+     "<arg_value>2</arg_value></tool_call>"},
+    {"<|channel|> to=functions.",
+     "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Ulm\", \"days\": "
+     "2}<|call|>"},
+    {"<|channel|> to=functions.",
+     "<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>{\"city\": \"Ulm\", \"days\": "
+     "2}"},
+    {"<|tool_calls_section_begin|>",
+     "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": "
+     "\"Ulm\", "
+     "\"days\": 2}<|tool_call_end|><|tool_calls_section_end|>"},
+    {"<|START_ACTION|>",
+     "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"get_weather\", \"parameters\": {\"city\": "
+     "\"Ulm\", "
+     "\"days\": 2}}\n]<|END_ACTION|>"},
+    {"Action: tool_name",
+     "\nAction:\n```json\n[\n    {\n        \"tool_name\": \"get_weather\",\n        \"parameters\": {\"city\": "
+     "\"Ulm\", "
+     "\"days\": 2}\n    }\n]```"},
+    {"<|tool_call|>", "<|tool_call|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
+    {"List of tools: ", "<|tool_call_start|>[get_weather(city=\"Ulm\", days=2)]<|tool_call_end|>"},
+    {"functools[", " functools[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]"},
+    {"<|tool_call>call:", "<|tool_call>call:get_weather{city:<|\"|>Ulm<|\"|>,days:2}<tool_call|>"},
+    {"minimax:tool_call",
+     "<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Ulm</parameter>\n<parameter "
+     "name=\"days\">2</parameter>\n</invoke>\n</minimax:tool_call>"},
+    {"<tool_calls>[",
+     "<tool_calls>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]</tool_calls>"},
+    {"<|tools_prefix|>", "<|tools_prefix|>[{\"get_weather\": {\"city\": \"Ulm\", \"days\": 2}}]<|tools_suffix|>"},
+    {"function call <|role_sep|>",
+     "<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", "
+     "\"days\": 2}}"},
+    {"<|function_call|>",
+     "<|function_call|>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}<|message_sep|>"},
+    {"none", "{\"tool_calls\": [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}]}"},
+    {"none", "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\", \"days\": 2}}"},
+};
 
 TEST(ReplyParser, ReadsEachFamily) {
   for (const Case& c : kCases) {
@@ -191,16 +221,18 @@ TEST(ReplyParser, ReadsSeveralCallsAndTextAround) {
   EXPECT_EQ(reply.calls[0].arguments, "{\"a\": 1}");
   EXPECT_EQ(reply.calls[0].id.size(), 9u);
   EXPECT_NE(reply.calls[0].id, reply.calls[1].id);
-  const ParsedReply kimi = parse(format_of("<|tool_calls_section_begin|>"),
-                                 "<|tool_calls_section_begin|><|tool_call_begin|>functions.clock:0<|tool_call_argument_begin|>{}"
-                                 "<|tool_call_end|><|tool_call_begin|>functions.add:1<|tool_call_argument_begin|>{\"b\":2}"
-                                 "<|tool_call_end|><|tool_calls_section_end|>");
+  const ParsedReply kimi =
+      parse(format_of("<|tool_calls_section_begin|>"),
+            "<|tool_calls_section_begin|><|tool_call_begin|>functions.clock:0<|tool_call_argument_begin|>{}"
+            "<|tool_call_end|><|tool_call_begin|>functions.add:1<|tool_call_argument_begin|>{\"b\":2}"
+            "<|tool_call_end|><|tool_calls_section_end|>");
   EXPECT_EQ(show(kimi), "|clock{}|add{\"b\":2}");
   EXPECT_EQ(kimi.calls[1].id, "functions.add:1");
   EXPECT_EQ(show(parse(format_of("List of tools: "), "<|tool_call_start|>[clock(), add(1, b=2.5)]<|tool_call_end|>")),
             "|clock{}|add{\"a\":1,\"b\":2.5}");
-  EXPECT_EQ(show(parse(format_of("ipython \"parameters\": "), "{\"name\": \"clock\", \"parameters\": {}}; {\"name\": \"add\", "
-                                                              "\"parameters\": {\"a\": 1}}")),
+  EXPECT_EQ(show(parse(format_of("ipython \"parameters\": "),
+                       "{\"name\": \"clock\", \"parameters\": {}}; {\"name\": \"add\", "
+                       "\"parameters\": {\"a\": 1}}")),
             "; {\"name\": \"add\", \"parameters\": {\"a\": 1}}|clock{}");
 }
 
@@ -217,8 +249,9 @@ TEST(ReplyParser, SplitsReasoningOff) {
   EXPECT_EQ(within.reasoning, "I call.");
   EXPECT_EQ(show(within), "So.|clock{}");
   EXPECT_EQ(parse(hermes, "It is <think> that.").content, "It is <think> that.");
-  const ParsedReply harmony = parse(format_of("<|channel|> to=functions."),
-                                    "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.");
+  const ParsedReply harmony =
+      parse(format_of("<|channel|> to=functions."),
+            "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.");
   EXPECT_EQ(harmony.reasoning, "Hm.");
   EXPECT_EQ(harmony.content, "Yes.");
   const ParsedReply gemma = parse(format_of("<|tool_call>call: <|channel>"), "<|channel>thought\nHm.\n<channel|>Yes.");
@@ -244,7 +277,8 @@ TEST(ReplyParser, MalformedCallsAreTextWithAReason) {
       {"<tool_call>", "<tool_call>", "where a call begins"},
       {"<tool_call>", "<tool_call>{\"arguments\": {}}</tool_call>", "no name"},
       {"<tool_call><function=", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</function>", "ends within"},
-      {"<tool_call><function=", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=a>\n", "twice"},
+      {"<tool_call><function=", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=a>\n",
+       "twice"},
       {"<tool_call><function=", "<tool_call>\n<function=add>\nno</function>", "must follow"},
       {"[TOOL_CALLS]", "[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {}}, 5]", "must hold calls"},
       {"<|tool_call>call:", "<|tool_call>call:add{a:}<tool_call|>", "malformed arguments"},
@@ -269,7 +303,8 @@ TEST(ReplyParser, MalformedCallsAreTextWithAReason) {
 TEST(ReplyParser, ReadsCallsInPlainText) {
   const char* texts[] = {
       "```json\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n```",
-      "```\n{\"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"add\", \"arguments\": \"{\\\"a\\\": 1}\"}}]}\n```",
+      "```\n{\"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"add\", \"arguments\": \"{\\\"a\\\": "
+      "1}\"}}]}\n```",
       "[{\"name\": \"add\", \"parameters\": {\"a\": 1}}]",
       "{\"function\": \"add\", \"arguments\": {\"a\": 1}}",
       "add(a=1)",
@@ -291,8 +326,9 @@ TEST(ReplyParser, ReadsCallsInPlainText) {
     ASSERT_TRUE(any);
     EXPECT_EQ(show(*any), "|add{\"a\":1}") << text;
   }
-  for (const char* text : {"{\"answer\": 42}", "{\"name\": \"Ann\", \"arguments\": {}}", "print(a=1)", "I call add(a=1) now.",
-                           "add(a=1) is how", "```json\n{\"a\": 1}\n```", "[1, 2]", "add(", "", " \n", "{\"name\": \"add\""}) {
+  for (const char* text :
+       {"{\"answer\": 42}", "{\"name\": \"Ann\", \"arguments\": {}}", "print(a=1)", "I call add(a=1) now.",
+        "add(a=1) is how", "```json\n{\"a\": 1}\n```", "[1, 2]", "add(", "", " \n", "{\"name\": \"add\""}) {
     const ParsedReply reply = parse(other, text);
     EXPECT_EQ(reply.content, text);
     EXPECT_THAT(reply.calls, IsEmpty());
@@ -306,7 +342,8 @@ TEST(ReplyParser, ArgumentsTakeTheirTypesFromTheSchema) {
   ASSERT_TRUE(set);
   const auto arguments = [&](std::string_view key, const std::string& value) {
     ReplyParser parser(format_of("<arg_key>"), std::make_shared<const ToolSet>(*set));
-    parser.feed("<tool_call>f<arg_key>" + std::string(key) + "</arg_key><arg_value>" + value + "</arg_value></tool_call>");
+    parser.feed("<tool_call>f<arg_key>" + std::string(key) + "</arg_key><arg_value>" + value +
+                "</arg_value></tool_call>");
     return parser.finish().calls.at(0).arguments;
   };
   EXPECT_EQ(arguments("s", "5"), R"({"s": "5"})");
@@ -363,16 +400,27 @@ TEST(ParseToolCalls, RefusesOnlyWrongTools) {
 
 std::string mutated(std::string text, SplitMix64& random) {
   const auto below = [&](size_t n) { return n == 0 ? size_t{0} : static_cast<size_t>(random.next() % n); };
-  static const std::string_view kPieces[] = {"<tool_call>", "</tool_call>", "{", "}", "\"", "[", "]", "<", ">", "\\", ",", ":", "\n",
-                                             "get_weather", "add(", "<think>", "</think>", "```", "null", "1e", "'", "é", "\xF0"};
+  static const std::string_view kPieces[] = {
+      "<tool_call>", "</tool_call>", "{",    "}",       "\"",       "[",   "]",    "<",  ">", "\\", ",",   ":",
+      "\n",          "get_weather",  "add(", "<think>", "</think>", "```", "null", "1e", "'", "é",  "\xF0"};
   for (size_t n = 1 + below(4); n > 0; --n) {
     const size_t at = below(text.size() + 1), length = below(12);
     switch (below(6)) {
-      case 0: text.erase(std::min(at, text.size()), length); break;
-      case 1: text.insert(at, kPieces[below(std::size(kPieces))]); break;
-      case 2: text.insert(at, text.substr(below(text.size() + 1), length)); break;
-      case 3: text.resize(at); break;
-      case 4: text += kCases[below(std::size(kCases))].text; break;
+      case 0:
+        text.erase(std::min(at, text.size()), length);
+        break;
+      case 1:
+        text.insert(at, kPieces[below(std::size(kPieces))]);
+        break;
+      case 2:
+        text.insert(at, text.substr(below(text.size() + 1), length));
+        break;
+      case 3:
+        text.resize(at);
+        break;
+      case 4:
+        text += kCases[below(std::size(kCases))].text;
+        break;
       default:
         if (at < text.size()) text[at] = static_cast<char>(random.next() & 0xFF);
     }
@@ -431,8 +479,9 @@ TEST(ReplyParser, MutatedOutputsLoseNothing) {
 
 TEST(ReplyParser, LongHostileTextsTakeLinearTime) {
   const ToolFormat formats[] = {format_of("<tool_call>"), format_of("<tool_call>call:"), ToolFormat::any()};
-  for (const char* piece : {"<tool_call>", "{", "{\"name\":", "[", "```", "add(", "<tool_call>\n", " ", "\n", "<function=add>", "<",
-                            "{\"tool_calls\":[", "<tool_call>add<arg_key>a</arg_key>", "add(a=\"", "(", "'", "\\", "<think>"}) {
+  for (const char* piece :
+       {"<tool_call>", "{", "{\"name\":", "[", "```", "add(", "<tool_call>\n", " ", "\n", "<function=add>", "<",
+        "{\"tool_calls\":[", "<tool_call>add<arg_key>a</arg_key>", "add(a=\"", "(", "'", "\\", "<think>"}) {
     std::string text;
     while (text.size() < 50000) text += piece;
     for (const ToolFormat& format : formats) {

@@ -30,7 +30,8 @@ Json call(const char* id, const char* name, const char* arguments) {
 }
 
 Json one_call() {
-  return Json::array({call("abcdef123", "get_weather", R"({"city": "Ulm \"x\" é\nb", "days": 2, "opts": {"deep": [1, true, null]}})")});
+  return Json::array({call("abcdef123", "get_weather",
+                           R"({"city": "Ulm \"x\" é\nb", "days": 2, "opts": {"deep": [1, true, null]}})")});
 }
 
 Json two_calls() {
@@ -111,7 +112,10 @@ constexpr Expected kExpected[] = {
     {.file = "Apriel-1.6-15b-Thinker-fixed", .format = "apriel", .replays = false},
     {"Bielik-11B-v3.0-Instruct", "hermes"},
     {.file = "ByteDance-Seed-OSS", .format = "seed", .same_bytes = false},
-    {.file = "CohereForAI-c4ai-command-r-plus-tool_use", .format = "command-r-plus", .same_bytes = false, .replays = false},
+    {.file = "CohereForAI-c4ai-command-r-plus-tool_use",
+     .format = "command-r-plus",
+     .same_bytes = false,
+     .replays = false},
     {"CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r7b"},
     {"GLM-4.6", "glm"},
     {.file = "GLM-4.7-Flash", .format = "glm-tight", .replays = false},
@@ -194,7 +198,8 @@ class RoundTrip : public ::testing::TestWithParam<Expected> {
       at = place + 1;
     }
     if (calls.size() > 1) return;  // with text before the calls some templates drop the one or the other
-    EXPECT_EQ(part->text.find(written) != std::string::npos, GetParam().same_bytes) << part->text << "\nand\n" << written;
+    EXPECT_EQ(part->text.find(written) != std::string::npos, GetParam().same_bytes) << part->text << "\nand\n"
+                                                                                    << written;
     EXPECT_EQ(replays(reply, *part), GetParam().replays) << part->text;
   }
 
@@ -242,7 +247,9 @@ TEST_P(RoundTrip, ResultsAndTheNextQuestion) {
   const Json calls = format_.family().single ? one_call() : two_calls();
   Json messages = Json::array({kUser, {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", calls}}});
   for (const Json& c : calls) {
-    messages.push_back({{"role", "tool"}, {"tool_call_id", c["id"]}, {"name", c["function"]["name"]},
+    messages.push_back({{"role", "tool"},
+                        {"tool_call_id", c["id"]},
+                        {"name", c["function"]["name"]},
                         {"content", "Result " + c["id"].get<std::string>()}});
   }
   messages.push_back({{"role", "assistant"}, {"content", "So it is."}});

@@ -16,10 +16,11 @@ Json user(const char* text) {
 }
 
 Json probe_tools() {
-  const Json parameters = {{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"description", "x"}}}}},
+  const Json parameters = {{"type", "object"},
+                           {"properties", {{"x", {{"type", "string"}, {"description", "x"}}}}},
                            {"required", Json::array({"x"})}};
-  return Json::array({{{"type", "function"},
-                       {"function", {{"name", kTool}, {"description", "probe"}, {"parameters", parameters}}}}});
+  return Json::array(
+      {{{"type", "function"}, {"function", {{"name", kTool}, {"description", "probe"}, {"parameters", parameters}}}}});
 }
 
 Json probe_call(const Json& content) {
@@ -51,7 +52,8 @@ ToolFormat ToolFormat::of(std::string_view source, const ChatTemplate& chat_temp
   format.reasoning_ = &reasoning_marks(source);
 
   Renders& renders = format.renders_;
-  renders.system = has(rendered(*format.family_, chat_template, {{{"role", "system"}, {"content", kText}}, user("q")}), kText);
+  renders.system =
+      has(rendered(*format.family_, chat_template, {{{"role", "system"}, {"content", kText}}, user("q")}), kText);
   const Json tools = probe_tools();
   renders.tools = has(rendered(*format.family_, chat_template, Json::array({user("q")}), tools), kTool);
   const Json offered = renders.tools ? tools : Json(nullptr);

@@ -28,10 +28,10 @@ class ToolFormat {
 
   // What the template renders by itself.
   struct Renders {
-    bool system = true;      // a system message
-    bool tools = false;      // the list of tools
-    bool calls = false;      // an assistant's tool_calls
-    bool results = false;    // a message of the role tool
+    bool system = true;         // a system message
+    bool tools = false;         // the list of tools
+    bool calls = false;         // an assistant's tool_calls
+    bool results = false;       // a message of the role tool
     bool null_content = false;  // calls of a message only when its content is null
     bool calls_with_content = false;
   };

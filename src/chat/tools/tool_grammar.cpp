@@ -25,7 +25,8 @@ class Builder {
       return fail_f(arguments.error().code, "tool '{}' is strict: {}", tool.name, arguments.error().message);
     }
     if (!arguments) {
-      warnings.push_back("tool '" + tool.name + "': arguments are not held to the schema: " + arguments.error().message);
+      warnings.push_back("tool '" + tool.name +
+                         "': arguments are not held to the schema: " + arguments.error().message);
       arguments = ArgumentGrammar{any_arguments(family_, part, ir_)};
     }
     for (const std::string& warning : arguments->warnings) warnings.push_back("tool '" + tool.name + "': " + warning);
@@ -95,19 +96,27 @@ class Builder {
 
   Symbol part(const Step& step, const Offered* offered) {
     switch (step.part) {
-      case Part::kText: return text(step.text);
-      case Part::kName: return ir_.literal(offered->tool->name);
+      case Part::kText:
+        return text(step.text);
+      case Part::kName:
+        return ir_.literal(offered->tool->name);
       case Part::kNumberedName:
         return ir_.sequence({ir_.literal("functions." + offered->tool->name + ":"), digits()});
-      case Part::kId: return ir_.repeat(alphanumeric(), 9, 9);
-      case Part::kObject: return object(*offered);
-      case Part::kArray: return array();
-      case Part::kPython: return python();
+      case Part::kId:
+        return ir_.repeat(alphanumeric(), 9, 9);
+      case Part::kObject:
+        return object(*offered);
+      case Part::kArray:
+        return array();
+      case Part::kPython:
+        return python();
       case Part::kJson:
       case Part::kParameters:
-      case Part::kGemma: return offered->arguments;
+      case Part::kBareLiteral:
+        return offered->arguments;
       case Part::kSecondName:
-      case Part::kSkip: break;
+      case Part::kSkip:
+        break;
     }
     return ir_.empty();
   }
@@ -130,8 +139,8 @@ class Builder {
         all.push_back(digits());
         all.push_back(ir_.literal("\", "));
       }
-      all.push_back(ir_.literal(quoted(keys.name) + ": " + quoted(offered.tool->name) + ", " + quoted(keys.arguments) +
-                                ": "));
+      all.push_back(
+          ir_.literal(quoted(keys.name) + ": " + quoted(offered.tool->name) + ", " + quoted(keys.arguments) + ": "));
     }
     all.push_back(offered.arguments);
     all.push_back(ir_.literal("}"));

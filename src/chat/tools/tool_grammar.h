@@ -14,9 +14,9 @@
 namespace quern::tools {
 
 struct ToolChoice {
-  bool required = false;  // the reply is a call; false: the grammar begins where a call does
-  std::string name;       // only this tool; empty: any
-  bool parallel = true;   // one call or more; false: exactly one
+  bool required = false;        // the reply is a call; false: the grammar begins where a call does
+  std::string name;             // only this tool; empty: any
+  bool parallel = true;         // one call or more; false: exactly one
   bool reasoning_open = false;  // the prompt ended within the reasoning: with `required`, it may be ended first
 };
 

@@ -47,12 +47,33 @@ std::string printed(std::string text) {
   return text;
 }
 
-constexpr const char* kSources[] = {
-    "<tool_call>", "<tool_call><function=", "<seed:tool_call>", "ipython \"parameters\": ", "[TOOL_CALLS]", "[TOOL_CALLS][ARGS]",
-    "[TOOL_CALLS][CALL_ID]", "<｜tool▁call", "｜DSML｜function_calls", "｜DSML｜", "<function=</function>",
-    "<arg_key></arg_key>\n", "<arg_key>", "<|channel|> to=functions.", "<|tool_calls_section_begin|>", "<|START_ACTION|>",
-    "Action: tool_name", "<|tool_call|>", "List of tools: ", "functools[", "<|tool_call>call:", "minimax:tool_call",
-    "<tool_calls>[", "<|tools_prefix|>", "function call <|role_sep|>", "<|function_call|>", "generic"};
+constexpr const char* kSources[] = {"<tool_call>",
+                                    "<tool_call><function=",
+                                    "<seed:tool_call>",
+                                    "ipython \"parameters\": ",
+                                    "[TOOL_CALLS]",
+                                    "[TOOL_CALLS][ARGS]",
+                                    "[TOOL_CALLS][CALL_ID]",
+                                    "<｜tool▁call",
+                                    "｜DSML｜function_calls",
+                                    "｜DSML｜",
+                                    "<function=</function>",
+                                    "<arg_key></arg_key>\n",
+                                    "<arg_key>",
+                                    "<|channel|> to=functions.",
+                                    "<|tool_calls_section_begin|>",
+                                    "<|START_ACTION|>",
+                                    "Action: tool_name",
+                                    "<|tool_call|>",
+                                    "List of tools: ",
+                                    "functools[",
+                                    "<|tool_call>call:",
+                                    "minimax:tool_call",
+                                    "<tool_calls>[",
+                                    "<|tools_prefix|>",
+                                    "function call <|role_sep|>",
+                                    "<|function_call|>",
+                                    "generic"};
 
 TEST(ToolGrammar, TextsOfTheGrammarAreCalls) {
   const auto set = std::make_shared<const ToolSet>(weather());
@@ -83,7 +104,8 @@ TEST(ToolGrammar, TextsOfTheGrammarAreCalls) {
         }
         EXPECT_TRUE(arguments.contains("city") && arguments["city"].is_string()) << text;
         if (arguments.contains("days")) {
-          EXPECT_TRUE(arguments["days"].is_number_integer() && arguments["days"] >= 1 && arguments["days"] <= 9) << text;
+          EXPECT_TRUE(arguments["days"].is_number_integer() && arguments["days"] >= 1 && arguments["days"] <= 9)
+              << text;
         }
         if (arguments.contains("unit")) {
           EXPECT_TRUE(arguments["unit"] == "C" || arguments["unit"] == "F") << text;
@@ -95,7 +117,8 @@ TEST(ToolGrammar, TextsOfTheGrammarAreCalls) {
 }
 
 TEST(ToolGrammar, HoldsWhatTheWriterWrites) {
-  const ToolCall calls[] = {{"abcdef123", "get_weather", R"({"city": "Ulm", "days": 2})", {}}, {"abcdef124", "clock", "{}", {}}};
+  const ToolCall calls[] = {{"abcdef123", "get_weather", R"({"city": "Ulm", "days": 2})", {}},
+                            {"abcdef124", "clock", "{}", {}}};
   for (const char* source : kSources) {
     const ToolFormat format = format_of(source);
     SCOPED_TRACE(format.name());
@@ -120,7 +143,8 @@ TEST(ToolGrammar, HoldsANamedTool) {
   ASSERT_TRUE(made);
   EXPECT_TRUE(matches(*made, "<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>"));
   EXPECT_TRUE(matches(*made, "\xFF<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n\xFF</tool_call>"));
-  EXPECT_FALSE(matches(*made, "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"x\"}}\n</tool_call>"));
+  EXPECT_FALSE(
+      matches(*made, "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"x\"}}\n</tool_call>"));
   const auto unknown = tool_grammar(format, weather(), {.name = "nobody"});
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::kNotFound);
@@ -128,7 +152,8 @@ TEST(ToolGrammar, HoldsANamedTool) {
 }
 
 TEST(ToolGrammar, LetsReasoningEndFirst) {
-  const auto made = tool_grammar(format_of("<tool_call><think>"), weather(), {.required = true, .reasoning_open = true});
+  const auto made =
+      tool_grammar(format_of("<tool_call><think>"), weather(), {.required = true, .reasoning_open = true});
   ASSERT_TRUE(made);
   const std::string call = "<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>";
   EXPECT_TRUE(matches(*made, "Well </thin < then.\n</think>\n\n" + call));
@@ -170,8 +195,8 @@ TEST(TextWithout, IsAnyTextThatDoesNotHoldTheEnd) {
       }
       return matcher.accepts();
     };
-    for (const std::string_view text : {"", "a", "aa", "aaab", "aaaba", "<", "<<//p>>", "</p", "</p>", "x</p>y", "<｜", "<｜x",
-                                        "<<｜｜x", "日本 </ｐ>", "\n</parameter", "\n\n</parameter>"}) {
+    for (const std::string_view text : {"", "a", "aa", "aaab", "aaaba", "<", "<<//p>>", "</p", "</p>", "x</p>y", "<｜",
+                                        "<｜x", "<<｜｜x", "日本 </ｐ>", "\n</parameter", "\n\n</parameter>"}) {
       EXPECT_EQ(accepted(text), text.find(end) == std::string_view::npos) << text << " without " << end;
     }
   }

@@ -67,8 +67,9 @@ Result<std::vector<ToolCall>> read_calls(const Json& message) {
 
 // The same id always becomes the same nine letters and digits (FNV-1a, base 36).
 std::string nine_id(const std::string& id) {
-  const bool fits = id.size() == 9 && id.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") ==
-                                          std::string::npos;
+  const bool fits =
+      id.size() == 9 &&
+      id.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == std::string::npos;
   if (fits) return id;
   uint64_t hash = 0xCBF29CE484222325u;
   for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
@@ -166,7 +167,8 @@ class Rewriter {
 
   // Results that follow each other become one message: many templates want the roles to take turns.
   void add_result(const Json& message) {
-    std::string name = message.contains("name") && message["name"].is_string() ? message["name"].get<std::string>() : "";
+    std::string name =
+        message.contains("name") && message["name"].is_string() ? message["name"].get<std::string>() : "";
     if (name.empty() && message.contains("tool_call_id") && message["tool_call_id"].is_string()) {
       name = names_[message["tool_call_id"].get<std::string>()];
     }
@@ -190,7 +192,8 @@ class Rewriter {
 void add_value_types(Json& schema, int depth) {
   if (!schema.is_object() || depth > kMaxDepth) return;
   const bool object = schema.contains("type") && schema["type"] == "object";
-  if (object && depth > 0 && !schema.contains("additionalProperties")) schema["additionalProperties"] = {{"type", "string"}};
+  if (object && depth > 0 && !schema.contains("additionalProperties"))
+    schema["additionalProperties"] = {{"type", "string"}};
   if (schema.contains("items")) add_value_types(schema["items"], depth + 1);
   if (!schema.contains("properties") || !schema["properties"].is_object()) return;
   for (auto& [name, property] : schema["properties"].items()) add_value_types(property, depth + 1);

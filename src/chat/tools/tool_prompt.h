@@ -1,6 +1,6 @@
-// tool_prompt: a conversation with tools as the model's template takes it. Templates that render tools, calls and results
-// get them; for the others they are turned into text: the tools into a system message, calls into the assistant's text as
-// its family writes them, results into a user's message. Any thread.
+// tool_prompt: a conversation with tools as the model's template takes it. Templates that render tools, calls and
+// results get them; for the others they are turned into text: the tools into a system message, calls into the
+// assistant's text as its family writes them, results into a user's message. Any thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -23,9 +23,9 @@ Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& reques
 // What one family's templates want of the list of tools beyond the common shape. prepare_tools() does it.
 void fit_tools(const Family& family, ChatRequest& request);
 
-// The rendered prompt with each of `calls`, sampled earlier and in the order of the conversation, written just as it was
-// sampled: templates write JSON in a way of their own, and a prefix stays cached only if its bytes are the same. A call
-// that is not found with its name and arguments is left as it is rendered. Linear.
+// The rendered prompt with each of `calls`, sampled earlier and in the order of the conversation, written just as it
+// was sampled: templates write JSON in a way of their own, and a prefix stays cached only if its bytes are the same. A
+// call that is not found with its name and arguments is left as it is rendered. Linear.
 std::string restore_calls(const ToolFormat& format, const ToolSet& tools, std::string_view prompt,
                           std::span<const ToolCall> calls);
 

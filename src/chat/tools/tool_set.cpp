@@ -20,13 +20,19 @@ bool allows(const Json& schema, std::string_view type) {
 
 std::string_view type_of(std::string_view json) {
   switch (json.front()) {
-    case '{': return "object";
-    case '[': return "array";
-    case '"': return "string";
+    case '{':
+      return "object";
+    case '[':
+      return "array";
+    case '"':
+      return "string";
     case 't':
-    case 'f': return "boolean";
-    case 'n': return "null";
-    default: return "number";
+    case 'f':
+      return "boolean";
+    case 'n':
+      return "null";
+    default:
+      return "number";
   }
 }
 
@@ -112,7 +118,8 @@ std::string json_text(const Json& value) {
 
 std::string argument_json(const Json* schema, std::string_view text) {
   const bool string = schema == nullptr || allows(*schema, "string");
-  const bool only_string = string && schema != nullptr && schema->is_object() && schema->contains("type") && (*schema)["type"].is_string();
+  const bool only_string =
+      string && schema != nullptr && schema->is_object() && schema->contains("type") && (*schema)["type"].is_string();
   std::string json;
   if (only_string) return json_text(Json(text));
   if (is_json(text)) {
@@ -123,8 +130,8 @@ std::string argument_json(const Json* schema, std::string_view text) {
     return json_text(Json(text));
   }
   const std::string_view type = type_of(json);
-  const bool fits = !string || schema == nullptr || allows(*schema, type) ||
-                    (type == "number" && allows(*schema, "integer"));
+  const bool fits =
+      !string || schema == nullptr || allows(*schema, type) || (type == "number" && allows(*schema, "integer"));
   return fits ? json : json_text(Json(text));
 }
 

@@ -19,8 +19,8 @@ struct Tool {
   bool strict = false;  // the schema must be held as it is
 };
 
-// What the model wrote for an argument in a format that has no types (XML), as JSON text. A schema says whether a text is
-// a string; where it allows several types, or there is none, JSON that it allows comes before a string.
+// What the model wrote for an argument in a format that has no types (XML), as JSON text. A schema says whether a text
+// is a string; where it allows several types, or there is none, JSON that it allows comes before a string.
 std::string argument_json(const Json* schema, std::string_view text);
 
 // JSON text; what is not UTF-8 is replaced.
@@ -29,8 +29,9 @@ std::string json_text(const Json& value);
 class ToolSet {
  public:
   static constexpr size_t kMaxTools = 1024;
-  // An array of {"type": "function", "function": {"name", "description", "parameters", "strict"}}, or of the inner objects;
-  // null is none. kInvalidArgument: another shape, a name twice, or one that is not 1 to 128 letters, digits, _ - . : /.
+  // An array of {"type": "function", "function": {"name", "description", "parameters", "strict"}}, or of the inner
+  // objects; null is none. kInvalidArgument: another shape, a name twice, or one that is not 1 to 128 letters, digits,
+  // _ - . : /.
   static Result<ToolSet> read(const Json& tools);
 
   [[nodiscard]] const std::vector<Tool>& all() const { return tools_; }

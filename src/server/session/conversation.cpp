@@ -1,7 +1,6 @@
 #include "server/session/conversation.h"
 
 #include "server/grammars.h"
-
 #include "server/openai/messages.h"
 
 namespace quern::server {

@@ -20,7 +20,8 @@ constexpr Step kEnd[] = {{.text = "<｜tool▁calls▁end｜>"}};
 
 }  // namespace
 
-// DeepSeek V3 and R1; V3.1's form, the name before the separator and no fence, is read too. Source: the models' templates.
+// DeepSeek V3 and R1; V3.1's form, the name before the separator and no fence, is read too. Source: the models'
+// templates.
 const Family kDeepSeek = {.name = "deepseek",
                           .speaks = [](std::string_view s) { return has(s, "<｜tool▁call"); },
                           .begin = kBegin,

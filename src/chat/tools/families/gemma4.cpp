@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::string_view kSpecials[] = {"<|tool_call>", "<tool_call|>", "<|\"|>"};
 constexpr std::string_view kDropped[] = {"<|tool_response>"};
-constexpr Step kCall[] = {{.text = "<|tool_call>call:"}, {Part::kName}, {Part::kGemma}, {.text = "<tool_call|>"}};
+constexpr Step kCall[] = {{.text = "<|tool_call>call:"}, {Part::kName}, {Part::kBareLiteral}, {.text = "<tool_call|>"}};
 
 }  // namespace
 

@@ -10,10 +10,14 @@ constexpr std::string_view kDropped[] = {"<|message_sep|>"};
 
 }  // namespace
 
-// GigaChat 3: a call is a message of its own, which the same generation goes on to; 3.1: a marker. One call a reply: the
-// message's end ends generation. Source: their templates.
+// GigaChat 3: a call is a message of its own, which the same generation goes on to; 3.1: a marker. One call a reply:
+// the message's end ends generation. Source: their templates.
 const Family kGigaChat3 = {.name = "gigachat3",
-                           .speaks = [](std::string_view s) { return has(s, "function call") && has(s, "<|role_sep|>") && !has(s, "<|function_call|>"); },
+                           .speaks =
+                               [](std::string_view s) {
+                                 return has(s, "function call") && has(s, "<|role_sep|>") &&
+                                        !has(s, "<|function_call|>");
+                               },
                            .call = kCall3,
                            .opener = "function call<|role_sep|>",
                            .before_first = "<|message_sep|>\n\n",

@@ -3,11 +3,22 @@
 namespace quern::tools {
 namespace {
 
-constexpr std::string_view kSpecials[] = {"<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"};
-constexpr ParameterSyntax kLines = {.before_key = "<arg_key>", .after_key = "</arg_key>", .before_value = "\n<arg_value>",
-                                    .after_value = "</arg_value>", .lead = {}, .tail = {}, .between = "\n"};
-constexpr ParameterSyntax kTight = {.before_key = "<arg_key>", .after_key = "</arg_key>", .before_value = "<arg_value>",
-                                    .after_value = "</arg_value>", .lead = {}, .tail = {}, .between = {}};
+constexpr std::string_view kSpecials[] = {"<tool_call>", "</tool_call>", "<arg_key>",
+                                          "</arg_key>",  "<arg_value>",  "</arg_value>"};
+constexpr ParameterSyntax kLines = {.before_key = "<arg_key>",
+                                    .after_key = "</arg_key>",
+                                    .before_value = "\n<arg_value>",
+                                    .after_value = "</arg_value>",
+                                    .lead = {},
+                                    .tail = {},
+                                    .between = "\n"};
+constexpr ParameterSyntax kTight = {.before_key = "<arg_key>",
+                                    .after_key = "</arg_key>",
+                                    .before_value = "<arg_value>",
+                                    .after_value = "</arg_value>",
+                                    .lead = {},
+                                    .tail = {},
+                                    .between = {}};
 constexpr Step kLinesCall[] = {{.text = "<tool_call>"}, {Part::kName}, {Part::kParameters}, {.text = "\n</tool_call>"}};
 constexpr Step kTightCall[] = {{.text = "<tool_call>"}, {Part::kName}, {Part::kParameters}, {.text = "</tool_call>"}};
 

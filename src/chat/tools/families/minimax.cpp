@@ -4,11 +4,16 @@ namespace quern::tools {
 namespace {
 
 constexpr std::string_view kSpecials[] = {"<minimax:tool_call>", "</minimax:tool_call>"};
-constexpr ParameterSyntax kParameters = {.before_key = "<parameter name=\"", .after_key = "\">", .before_value = {},
-                                         .after_value = "</parameter>", .lead = {}, .tail = {}, .between = "\n"};
+constexpr ParameterSyntax kParameters = {.before_key = "<parameter name=\"",
+                                         .after_key = "\">",
+                                         .before_value = {},
+                                         .after_value = "</parameter>",
+                                         .lead = {},
+                                         .tail = {},
+                                         .between = "\n"};
 constexpr Step kBegin[] = {{.text = "<minimax:tool_call>\n"}};
-constexpr Step kCall[] = {{.text = "<invoke name=\""}, {Part::kName}, {.text = "\">"}, {Part::kParameters},
-                          {.text = "\n</invoke>"}};
+constexpr Step kCall[] = {
+    {.text = "<invoke name=\""}, {Part::kName}, {.text = "\">"}, {Part::kParameters}, {.text = "\n</invoke>"}};
 constexpr Step kEnd[] = {{.text = "\n</minimax:tool_call>"}};
 
 }  // namespace

@@ -11,8 +11,12 @@ constexpr Step kNamedCall[] = {{.text = "[TOOL_CALLS]"},
                                {Part::kId, {}, true, false},
                                {.text = "[ARGS]", .optional = true},
                                {Part::kJson}};
-constexpr Step kIdCall[] = {{.text = "[TOOL_CALLS]"},         {Part::kName}, {.text = "[CALL_ID]", .optional = true},
-                            {Part::kId, {}, true}, {.text = "[ARGS]", .optional = true}, {Part::kJson}};
+constexpr Step kIdCall[] = {{.text = "[TOOL_CALLS]"},
+                            {Part::kName},
+                            {.text = "[CALL_ID]", .optional = true},
+                            {Part::kId, {}, true},
+                            {.text = "[ARGS]", .optional = true},
+                            {Part::kJson}};
 
 }  // namespace
 

@@ -5,10 +5,12 @@ namespace {
 
 constexpr Step kArrayCall[] = {{Part::kArray}};
 constexpr Step kPythonCall[] = {{Part::kPython}};
-constexpr Step kFencedJsonCall[] = {{.text = "```"}, {.text = "json", .optional = true}, {Part::kArray},
-                                    {.text = "```", .optional = true}};
-constexpr Step kFencedPythonCall[] = {{.text = "```"}, {.text = "python", .optional = true},
-                                      {.text = "tool_code", .optional = true}, {Part::kPython},
+constexpr Step kFencedJsonCall[] = {
+    {.text = "```"}, {.text = "json", .optional = true}, {Part::kArray}, {.text = "```", .optional = true}};
+constexpr Step kFencedPythonCall[] = {{.text = "```"},
+                                      {.text = "python", .optional = true},
+                                      {.text = "tool_code", .optional = true},
+                                      {Part::kPython},
                                       {.text = "```", .optional = true}};
 
 }  // namespace
@@ -22,12 +24,18 @@ const Family kGeneric = {.name = "generic",
                          .array = {.begin = "{\"tool_calls\": [", .between = ", ", .end = "]}"}};
 
 // Calls as plain text.
-const Family kFencedJson = {.name = "fenced-json", .call = kFencedJsonCall, .opener = "```", .where = Where::kLineStart, .quiet = true};
-const Family kFencedPython = {.name = "fenced-python", .call = kFencedPythonCall, .opener = "```", .where = Where::kLineStart, .quiet = true};
-const Family kBareJson = {.name = "bare-json", .call = kArrayCall, .opener = "{", .where = Where::kLineStart, .quiet = true};
-const Family kBareArray = {.name = "bare-array", .call = kArrayCall, .opener = "[", .where = Where::kLineStart, .quiet = true};
-const Family kPythonList = {.name = "python-list", .call = kPythonCall, .opener = "[", .where = Where::kLineStart, .quiet = true};
+const Family kFencedJson = {
+    .name = "fenced-json", .call = kFencedJsonCall, .opener = "```", .where = Where::kLineStart, .quiet = true};
+const Family kFencedPython = {
+    .name = "fenced-python", .call = kFencedPythonCall, .opener = "```", .where = Where::kLineStart, .quiet = true};
+const Family kBareJson = {
+    .name = "bare-json", .call = kArrayCall, .opener = "{", .where = Where::kLineStart, .quiet = true};
+const Family kBareArray = {
+    .name = "bare-array", .call = kArrayCall, .opener = "[", .where = Where::kLineStart, .quiet = true};
+const Family kPythonList = {
+    .name = "python-list", .call = kPythonCall, .opener = "[", .where = Where::kLineStart, .quiet = true};
 // Its openers are the tools' names, each with '('.
-const Family kPythonLine = {.name = "python-line", .call = kPythonCall, .opener = "(", .where = Where::kLineStart, .quiet = true};
+const Family kPythonLine = {
+    .name = "python-line", .call = kPythonCall, .opener = "(", .where = Where::kLineStart, .quiet = true};
 
 }  // namespace quern::tools

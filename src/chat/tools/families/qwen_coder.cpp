@@ -4,15 +4,30 @@ namespace quern::tools {
 namespace {
 
 constexpr std::string_view kSpecials[] = {"<tool_call>", "</tool_call>"};
-constexpr ParameterSyntax kParameters = {.before_key = "<parameter=", .after_key = ">", .before_value = {},
-                                         .after_value = "</parameter>", .lead = "\n", .tail = "\n", .between = "\n"};
-constexpr Step kCall[] = {{.text = "<tool_call>\n<function="}, {Part::kName}, {.text = ">"}, {Part::kParameters},
-                          {.text = "\n</function>"}, {.text = "\n</tool_call>"}};
+constexpr ParameterSyntax kParameters = {.before_key = "<parameter=",
+                                         .after_key = ">",
+                                         .before_value = {},
+                                         .after_value = "</parameter>",
+                                         .lead = "\n",
+                                         .tail = "\n",
+                                         .between = "\n"};
+constexpr Step kCall[] = {
+    {.text = "<tool_call>\n<function="}, {Part::kName}, {.text = ">"}, {Part::kParameters}, {.text = "\n</function>"},
+    {.text = "\n</tool_call>"}};
 constexpr std::string_view kSeedSpecials[] = {"<seed:tool_call>", "</seed:tool_call>"};
-constexpr ParameterSyntax kSeedParameters = {.before_key = "<parameter=", .after_key = ">", .before_value = {},
-                                             .after_value = "</parameter>", .lead = {}, .tail = {}, .between = "\n"};
-constexpr Step kSeedCall[] = {{.text = "<seed:tool_call>\n<function="}, {Part::kName}, {.text = ">"}, {Part::kParameters},
-                              {.text = "\n</function>"}, {.text = "\n</seed:tool_call>"}};
+constexpr ParameterSyntax kSeedParameters = {.before_key = "<parameter=",
+                                             .after_key = ">",
+                                             .before_value = {},
+                                             .after_value = "</parameter>",
+                                             .lead = {},
+                                             .tail = {},
+                                             .between = "\n"};
+constexpr Step kSeedCall[] = {{.text = "<seed:tool_call>\n<function="},
+                              {Part::kName},
+                              {.text = ">"},
+                              {Part::kParameters},
+                              {.text = "\n</function>"},
+                              {.text = "\n</seed:tool_call>"}};
 
 }  // namespace
 

@@ -6,8 +6,8 @@
 namespace quern::tools {
 
 extern const Family kApertus, kApriel, kCommandR7b, kCommandRPlus, kDeepSeek, kDeepSeekDsmlCalls, kDeepSeekDsmlTools,
-    kFirefunction, kFunctionary, kGemma4, kGeneric, kGigaChat3, kGigaChat31, kGlm, kGlmTight, kGranite, kHarmony, kHermes,
-    kKimi, kLfm2, kLlama3, kMiniMax, kMistralArray, kMistralIds, kMistralNamed, kQwenCoder, kSeed;
+    kFirefunction, kFunctionary, kGemma4, kGeneric, kGigaChat3, kGigaChat31, kGlm, kGlmTight, kGranite, kHarmony,
+    kHermes, kKimi, kLfm2, kLlama3, kMiniMax, kMistralArray, kMistralIds, kMistralNamed, kQwenCoder, kSeed;
 extern const Family kFencedJson, kFencedPython, kBareJson, kBareArray, kPythonList, kPythonLine, kInvoke;
 
 }  // namespace quern::tools
