@@ -50,7 +50,7 @@ inline constexpr const char* kResponseFormatSchema =
     "schema": {"type": "object"}, "strict": {"type": ["boolean", "null"]}}},
   "pattern": {"type": "string"}, "grammar": {"type": "string"}}})";
 inline constexpr const char* kTextFormatSchema = R"({"type": ["object", "null"], "properties": {
-  "format": {"type": "object", "required": ["type"], "properties": {
+  "format": {"type": ["object", "null"], "required": ["type"], "properties": {
     "type": {"enum": ["text", "json_object", "json_schema", "regex", "gbnf"]}, "name": {"type": "string"},
     "description": {"type": "string"}, "schema": {"type": "object"}, "strict": {"type": ["boolean", "null"]},
     "pattern": {"type": "string"}, "grammar": {"type": "string"}}},
