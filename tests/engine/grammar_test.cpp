@@ -122,11 +122,11 @@ TEST(GrammarText, WaitsForItsTrigger) {
   const auto engine = engine_of();
   GenerateOptions o = under(*Grammar::gbnf("root ::= \"a\" [0-9]{3}"), 400, 2);
   o.grammar_triggers = {"a"};
-  o.sampling.logit_bias = {{'a', 3.0f}};
+  o.sampling.logit_bias = {{'a', 10.0f}};
   const auto done = engine->generate(random_ids(9, 256, 1), o);
   ASSERT_TRUE(done.has_value());
   const std::string& text = done->completions[0].text;
-  ASSERT_EQ(done->completions[0].reason, StopReason::kEndOfText);
+  ASSERT_EQ(done->completions[0].reason, StopReason::kEndOfText) << text;
   ASSERT_GE(text.size(), 4u);
   EXPECT_EQ(text.find('a'), text.size() - 4) << text;
 }

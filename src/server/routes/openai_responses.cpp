@@ -44,7 +44,7 @@ struct ResponseBody {
   // As it was asked for.
   [[nodiscard]] Json format() const {
     const auto at = text.find("format");
-    return text.is_object() && at != text.end() ? *at : Json{{"type", "text"}};
+    return text.is_object() && at != text.end() && !at->is_null() ? *at : Json{{"type", "text"}};
   }
 
   std::optional<BodyError> take_grammar(Grammars& grammars, Grammar& to) const {
