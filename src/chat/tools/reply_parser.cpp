@@ -309,6 +309,8 @@ ParsedReply ReplyParser::finish(std::vector<Delta>* rest) {
 }
 
 void ReplyParser::parse_plain() {
+  const auto named = [&](const Tool& tool) { return has(reply_.content, tool.name); };
+  if (std::ranges::none_of(tools_->all(), named)) return;
   ReplyParser plain(Plain{}, tools_, id_seed_, n_begun_);
   std::vector<Delta> told = plain.feed(reply_.content), ends;
   ParsedReply found = plain.finish(&ends);

@@ -303,8 +303,9 @@ TEST(ReplyParser, MalformedCallsAreTextWithAReason) {
 TEST(ReplyParser, ReadsCallsInPlainText) {
   const char* texts[] = {
       "```json\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n```",
-      "```\n{\"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"add\", \"arguments\": \"{\\\"a\\\": "
-      "1}\"}}]}\n```",
+      R"(```
+{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": "{\"a\": 1}"}}]}
+```)",
       "[{\"name\": \"add\", \"parameters\": {\"a\": 1}}]",
       "{\"function\": \"add\", \"arguments\": {\"a\": 1}}",
       "add(a=1)",
@@ -483,7 +484,7 @@ TEST(ReplyParser, LongHostileTextsTakeLinearTime) {
        {"<tool_call>", "{", "{\"name\":", "[", "```", "add(", "<tool_call>\n", " ", "\n", "<function=add>", "<",
         "{\"tool_calls\":[", "<tool_call>add<arg_key>a</arg_key>", "add(a=\"", "(", "'", "\\", "<think>"}) {
     std::string text;
-    while (text.size() < 50000) text += piece;
+    while (text.size() < 20000) text += piece;
     for (const ToolFormat& format : formats) {
       const auto set = tool_set();
       ReplyParser parser(format, set);
