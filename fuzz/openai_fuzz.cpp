@@ -10,6 +10,7 @@
 #include "server/openai/json_text.h"
 #include "server/openai/messages.h"
 #include "server/openai/prompts.h"
+#include "server/tools/tool_wish.h"
 
 namespace {
 
@@ -36,12 +37,28 @@ void check_plain(const Json& messages) {
   require(!text || text->starts_with('<'));
 }
 
+// Calls of messages, numbered, each have an id; tools that are taken have their choice.
+void check_tools(const Json& value, Json messages) {
+  const auto problem = quern::server::check_tool_messages(messages);
+  check_problem(problem);
+  if (!problem) quern::server::number_calls(messages);
+  for (const Json& m : messages) {
+    if (problem || !m.is_object() || !m.contains("tool_calls") || !m["tool_calls"].is_array()) continue;
+    for (const Json& call : m["tool_calls"]) require(call["id"].is_string());
+  }
+  static quern::server::ToolStore store;
+  quern::server::ToolWish wish;
+  check_problem(quern::server::read_tools(value, value.empty() ? value : value[0], true, store, wish));
+  require(wish.choice.name.empty() || wish.tools->set()->find(wish.choice.name) != nullptr);
+}
+
 void check_json(const Json& value) {
   if (value.is_array()) {
     Json messages = value;
     const auto problem = quern::server::plain_messages(messages);
     check_problem(problem);
     if (!problem) check_plain(messages);
+    check_tools(value, messages);
   }
   Json messages;
   const auto problem = quern::server::input_messages(value, "be brief", messages);

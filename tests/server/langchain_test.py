@@ -5,10 +5,10 @@ import unittest
 
 import httpx2
 import openai
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 
-from live import START_S, LiveCase
+from live import START_S, LiveCase, tiny_caller
 
 LETTERS = {str(ord(c)): 60 for c in "abcdefghijklmnopqrstuvwxyz"}
 
@@ -84,6 +84,30 @@ class LangChain(LiveCase):
         nobody = ChatOpenAI(**{**self.settings(), "base_url": "http://127.0.0.1:1/v1"})
         with self.assertRaises((openai.APIConnectionError, httpx2.ConnectError)):
             nobody.invoke("hello")
+
+
+class Tools(LiveCase):
+    @classmethod
+    def models(cls):
+        return [tiny_caller()]
+
+    def test_bound_tools_are_called(self):
+        def add(first: int, second: int) -> int:
+            """Add two numbers."""
+            return first + second
+        chat = ChatOpenAI(base_url=self.live.url + "/v1", api_key="none", model="default", max_retries=0, timeout=START_S,
+                          temperature=1.5, seed=1, max_tokens=300, stream_usage=True)
+        bound = chat.bind_tools([add], tool_choice="required", parallel_tool_calls=False)
+        messages = [HumanMessage("hello")]
+        for _ in range(2):
+            answer = bound.invoke(messages)
+            call, = answer.tool_calls
+            self.assertEqual((call["name"], answer.invalid_tool_calls), ("add", []))
+            messages += [answer, ToolMessage(str(add(**call["args"])), tool_call_id=call["id"])]
+        total = None
+        for chunk in bound.stream(messages):
+            total = chunk if total is None else total + chunk
+        self.assertEqual([call["name"] for call in total.tool_calls], ["add"])
 
 
 if __name__ == "__main__":
