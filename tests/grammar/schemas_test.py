@@ -31,13 +31,31 @@ def any_of(validator, branches, instance, schema):
     return jsonschema.Draft202012Validator.VALIDATORS["anyOf"](validator, branches, instance, schema)
 
 
-def pattern(validator, regex, instance, schema):
+def matches(regex, text):
     """As ECMA-262 reads it, not as Python's re does."""
-    if isinstance(instance, str) and not jsonschema_rs.Draft202012Validator({"pattern": regex}).is_valid(instance):
+    return jsonschema_rs.Draft202012Validator({"pattern": regex}).is_valid(text)
+
+
+def pattern(validator, regex, instance, schema):
+    if isinstance(instance, str) and not matches(regex, instance):
         yield jsonschema.ValidationError(f"{instance!r} does not match {regex!r}")
 
 
-Draft = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})
+def pattern_properties(validator, patterns, instance, schema):
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        for regex, rule in patterns.items():
+            if matches(regex, name):
+                yield from validator.descend(value, rule, path=name, schema_path=regex)
+
+
+def additional_properties(validator, rule, instance, schema):
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        if name not in schema.get("properties", ()) and not any(matches(p, name) for p in schema.get("patternProperties", ())):
+            yield from validator.descend(value, rule, path=name)
+
+
+Draft = jsonschema.validators.extend(jsonschema.Draft202012Validator, {
+    "pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties})
 Loose = jsonschema.validators.extend(Draft, {"oneOf": any_of})  # for schemas whose oneOf quern said to read as anyOf
 FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
 
