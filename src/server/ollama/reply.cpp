@@ -74,7 +74,7 @@ class Reply {
     std::vector<tools::Delta> rest;
     ParsedReply reply = parser_->finish(&rest);
     if (r_.stream) tell(rest);
-    keep_calls(*r_.call, text, reply);
+    keep_calls(*r_.call, r_.reader, text, reply);
     return reply;
   }
 

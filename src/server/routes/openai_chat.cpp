@@ -146,7 +146,7 @@ std::vector<ParsedReply> read_replies(const Call& call, const Generation& done, 
     const Completion& c = done.completions[i];
     if (reader) {
       replies.push_back(reader.read(i, c.text));
-      keep_calls(call, c, replies.back());
+      keep_calls(call, reader, c, replies.back());
     } else {
       replies.push_back({.content = c.text, .reasoning = {}, .calls = {}, .problems = {}});
     }

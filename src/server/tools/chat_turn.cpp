@@ -12,7 +12,7 @@ namespace quern::server {
 
 namespace {
 
-constexpr size_t kLongestWarning = 1000;
+constexpr size_t kLongestWarning = 1000, kPromptEnd = 64;
 
 // The calls in a conversation that were sampled here, in its order.
 std::vector<SampledCall> sampled_in(const Call& call, const Json& messages) {
@@ -44,6 +44,28 @@ std::string header_text(const std::vector<std::string>& warnings) {
   return text;
 }
 
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+// Templates put white space of their own between the beginning of an answer and its first call: it becomes what was
+// sampled there.
+void restore_gaps(TurnText& turn) {
+  size_t at = 0;
+  for (const auto& reply : turn.replies) {
+    const std::string& first = reply->calls.front().raw;
+    const size_t place = turn.text.find(first, at);
+    const std::string head = reply->text.substr(0, reply->text.find(first));
+    if (place == std::string::npos || !is_blank(head)) continue;
+    const std::string_view before = std::string_view(turn.text).substr(at, place - at);
+    const size_t end = before.rfind(reply->prompt_end);
+    const size_t gap = end == std::string_view::npos ? end : end + reply->prompt_end.size();
+    const bool known = gap != std::string_view::npos && is_blank(before.substr(gap));
+    if (known) turn.text.replace(at + gap, before.size() - gap, head);
+    at = (known ? at + gap + head.size() : place) + first.size();
+  }
+}
+
 bool is_whole(const Engine& engine, std::span<const int32_t> ids, std::string_view text) {
   return engine.detokenize(ids, /*render_special=*/true) == text;
 }
@@ -71,6 +93,7 @@ Result<TurnText> turn_text(const Call& call, const Model& model, const ToolWish&
     if (turn.replies.empty() || turn.replies.back() != one.reply) turn.replies.push_back(one.reply);
   }
   turn.text = tools::restore_calls(*model.tool_format, *wish.tools->set(), turn.text, calls);
+  restore_gaps(turn);
   return turn;
 }
 
@@ -127,14 +150,16 @@ Result<ReplyReader> hold_reply(Call& call, std::shared_ptr<const Model> model, c
     options.grammar = std::move(held.grammar);
     options.grammar_triggers = std::move(held.triggers);
   }
+  reader.prompt_end = prompt.substr(prompt.size() - std::min(prompt.size(), kPromptEnd));
   reader.model = std::move(model);
   return reader;
 }
 
-void keep_calls(const Call& call, const Completion& completion, const ParsedReply& reply) {
+void keep_calls(const Call& call, const ReplyReader& reader, const Completion& completion, const ParsedReply& reply) {
   if (reply.calls.empty()) return;
-  call.app.sampled_calls.keep(call.principal->tenant,
-                              {.text = completion.text, .ids = completion.ids, .calls = reply.calls});
+  call.app.sampled_calls.keep(
+      call.principal->tenant,
+      {.text = completion.text, .ids = completion.ids, .calls = reply.calls, .prompt_end = reader.prompt_end});
 }
 
 }  // namespace quern::server

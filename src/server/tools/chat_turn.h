@@ -32,6 +32,7 @@ struct ReplyReader {
   std::shared_ptr<const tools::ToolSet> tools;
   bool reasoning_open = false;
   uint64_t id_seed = 0;
+  std::string prompt_end = {};  // the last bytes of the prompt
 
   explicit operator bool() const { return model != nullptr; }
   [[nodiscard]] std::unique_ptr<tools::ReplyParser> parser(size_t sample) const;
@@ -44,6 +45,6 @@ Result<ReplyReader> hold_reply(Call& call, std::shared_ptr<const Model> model, c
                                std::string_view prompt, GenerateOptions& options);
 
 // Keeps the calls of a reply for the turns to come.
-void keep_calls(const Call& call, const Completion& completion, const ParsedReply& reply);
+void keep_calls(const Call& call, const ReplyReader& reader, const Completion& completion, const ParsedReply& reply);
 
 }  // namespace quern::server

@@ -19,6 +19,7 @@ struct SampledReply {
   std::string text;  // with special tokens written out
   std::vector<int32_t> ids;
   std::vector<ToolCall> calls;
+  std::string prompt_end = {};  // the last bytes before it
 };
 
 // One call of a reply.
