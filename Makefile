@@ -70,13 +70,13 @@ format:  ## lay out all C++ by clang-format
 	@tools/bootstrap.sh lint
 	@python3 tools/check_format.py --fix
 
-# Without the perplexity of the real models, minutes of code that the other tests of these models run too.
+# Without the perplexity of the real models and the manners of the commands: minutes of code that other tests run too.
 sanitize:  ## the tests under ASan and UBSan; SANITIZE=thread for races
 	@tools/bootstrap.sh build test fuzz
 	@tools/client_env.sh build-clients
 	@$(call configure_sanitized,$(sanitize_dir),$(SANITIZE))
 	@ninja -C $(sanitize_dir) -j $(JOBS)
-	@$(sanitizer_options) $(ctest) $(sanitize_dir) -LE 'lint|install' -E Golden.Perplexity
+	@$(sanitizer_options) $(ctest) $(sanitize_dir) -LE 'lint|install' -E 'Golden.Perplexity|cli.manners'
 
 # The engine's own tests on real models and of its arithmetic run one thread's steps, dear under TSan.
 no_threads := ^(RealBits|Decoding|Load|Split|EnginePackCache|Profile|Shapes|Models/.*)[.]
