@@ -25,8 +25,8 @@ size_t check_tree(const YamlNode& node, size_t depth) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace quern::server;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (const auto tree = parse_yaml(text)) {
-    if (check_tree(*tree, 0) > kMaxYamlNodes) std::abort();
+  if (const auto tree = quern::parse_yaml(text)) {
+    if (check_tree(*tree, 0) > quern::kMaxYamlNodes) std::abort();
   }
   ConfigReading reading = read_config_text("f", text, {});
   // What was taken is a value that the same table takes again.
