@@ -192,5 +192,14 @@ class LiveCase(unittest.TestCase):
         cls.enterClassContext(cls.live)
 
 
+class CallerCase(LiveCase):
+    """On a model whose template knows tools."""
+    flags = {"n_parallel": 4}
+
+    @classmethod
+    def models(cls):
+        return [tiny_caller()]
+
+
 def bearer(key):
     return {"Authorization": f"Bearer {key}"}

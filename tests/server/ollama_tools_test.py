@@ -7,7 +7,7 @@ import unittest
 import jsonschema_rs
 import ollama
 
-from live import START_S, LiveCase, tiny_caller
+from live import START_S, CallerCase
 
 HELLO = [{"role": "user", "content": "hello"}]
 OPTIONS = {"temperature": 1.5, "repeat_penalty": 1, "num_predict": 300}
@@ -33,13 +33,7 @@ class Caller(ollama.Client):
         return super()._request(*arguments, **settings)
 
 
-class ToolCase(LiveCase):
-    flags = {"n_parallel": 4}
-
-    @classmethod
-    def models(cls):
-        return [tiny_caller()]
-
+class ToolCase(CallerCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -8,7 +8,7 @@ import jsonschema_rs
 import openai
 import pydantic
 
-from live import START_S, LiveCase, tiny_caller
+from live import START_S, CallerCase
 
 HELLO = [{"role": "user", "content": "hello"}]
 LETTERS = {str(ord(c)): 60 for c in "abcdefghijklmnopqrstuvwxyz"}
@@ -32,13 +32,7 @@ class Answer(pydantic.BaseModel):
     steps: list[bool] = pydantic.Field(max_length=3)
 
 
-class ToolCase(LiveCase):
-    flags = {"n_parallel": 4}
-
-    @classmethod
-    def models(cls):
-        return [tiny_caller()]
-
+class ToolCase(CallerCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
