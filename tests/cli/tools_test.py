@@ -275,7 +275,10 @@ class OnATerminal(Tools):
         os.write(self.terminal, text.encode())
 
     def exit_code(self):
+        end = time.monotonic() + 60
         while True:
+            ready = select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]
+            self.assertTrue(ready, f"it did not end: {self.output!r}")
             try:
                 self.output += os.read(self.terminal, 65536)
             except OSError:  # the other end is closed
@@ -303,7 +306,9 @@ class OnATerminal(Tools):
         self.read_until("[y/N/a(lways)] ")
         self.type("a\r")
         self.read_until("...]")
+        end = time.monotonic() + 60
         while not begun.exists():
+            self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
         self.type("\x03")
         self.read_until("stopped, ")
@@ -322,6 +327,7 @@ class OnATerminal(Tools):
         self.type("hello\r")
         self.read_until("run without the model")
         self.read_until("exit code 0")
+        self.read_until("> ")  # before it the terminal is in line mode, to which a Ctrl-D is the end of a line
         self.type("\x04")
         self.assertEqual(self.exit_code(), 0)
 
