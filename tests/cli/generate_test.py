@@ -4,16 +4,15 @@ import json
 import math
 import os
 import pathlib
-import pty
 import re
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+from terminal import WAIT_S, TerminalCase
 
 WRITE_TINY = os.path.abspath(sys.argv.pop(2))
 QUERN = os.path.abspath(sys.argv.pop(1))
@@ -292,50 +291,11 @@ class Bench(TinyModel):
         self.refused("bench", self.model, "-d", 1 << 20, "--json", "--allow-debug", code=1, says="need a context of")
 
 
-class Chat(TinyModel):
+class Chat(TinyModel, TerminalCase):
     """On a pseudo terminal."""
 
     def start(self, *args):
-        pid, self.terminal = pty.fork()
-        if pid == 0:
-            os.execv(QUERN, [QUERN, "run", str(self.model), *args])
-        self.addCleanup(os.close, self.terminal)
-        self.pid, self.output = pid, b""
-        self.addCleanup(self.end)
-
-    def read_until(self, text):
-        end = time.monotonic() + 60
-        while text.encode() not in self.output:
-            ready = select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]
-            self.assertTrue(ready, f"no {text!r} in {self.output!r}")
-            self.output += os.read(self.terminal, 65536)
-        before, _, self.output = self.output.partition(text.encode())
-        return before.decode(errors="replace")
-
-    def type(self, text):
-        os.write(self.terminal, text.encode())
-
-    def exit_code(self):
-        """Of the program, once it has ended."""
-        end = time.monotonic() + 60
-        while True:
-            ready = select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]
-            self.assertTrue(ready, f"still running: {self.output!r}")
-            try:
-                data = os.read(self.terminal, 65536)
-            except OSError:  # the other end is closed
-                break
-            self.output += data
-            if not data:
-                break
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        self.pid = None
-        return code
-
-    def end(self):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self.start_on_terminal(QUERN, "run", self.model, *args)
 
     def test_turns_commands_and_history(self):
         self.start("--temp", "0", "-n", "4", "--ignore-eos")
@@ -365,9 +325,9 @@ class Chat(TinyModel):
         self.start("--raw", "--ignore-eos", "-n", "100000", "--isa", "ref")  # slow enough to be met in the middle
         self.read_until("> ")
         self.type("go\n")
+        until = time.monotonic() + WAIT_S
         while len(self.output) < 100:  # far more than the echo: the answer has begun
-            self.assertTrue(select.select([self.terminal], [], [], 60)[0], f"no answer: {self.output!r}")
-            self.output += os.read(self.terminal, 65536)
+            self.assertTrue(self.read_more(until, "no answer"))
         self.type("\x03")
         self.read_until("; stopped]")
         self.read_until("> ")

@@ -4,8 +4,6 @@ import http.server
 import json
 import os
 import pathlib
-import pty
-import select
 import shutil
 import subprocess
 import sys
@@ -14,6 +12,8 @@ import textwrap
 import threading
 import time
 import unittest
+
+from terminal import TerminalCase
 
 WRITE_TINY = os.path.abspath(sys.argv.pop(2))
 QUERN = os.path.abspath(sys.argv.pop(1))
@@ -248,44 +248,9 @@ class Agent(Tools):
         self.assertGreater(tokens[1] - tokens[0], 20 * 3)  # would be 20 as control tokens
 
 
-class OnATerminal(Tools):
+class OnATerminal(Tools, TerminalCase):
     def start(self, *args):
-        pid, self.terminal = pty.fork()
-        if pid == 0:
-            os.execv(QUERN, [QUERN, "run", str(self.model), *args, *GENERATION])
-        self.pid, self.output = pid, b""
-        self.addCleanup(os.close, self.terminal)
-        self.addCleanup(self.end)
-
-    def end(self):
-        if self.pid:
-            os.kill(self.pid, 9)
-            os.waitpid(self.pid, 0)
-
-    def read_until(self, text):
-        end = time.monotonic() + 60
-        while text.encode() not in self.output:
-            ready = select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]
-            self.assertTrue(ready, f"no {text!r} in {self.output!r}")
-            self.output += os.read(self.terminal, 65536)
-        before, _, self.output = self.output.partition(text.encode())
-        return before.decode(errors="replace")
-
-    def type(self, text):
-        os.write(self.terminal, text.encode())
-
-    def exit_code(self):
-        end = time.monotonic() + 60
-        while True:
-            ready = select.select([self.terminal], [], [], max(0, end - time.monotonic()))[0]
-            self.assertTrue(ready, f"it did not end: {self.output!r}")
-            try:
-                self.output += os.read(self.terminal, 65536)
-            except OSError:  # the other end is closed
-                break
-        status = os.waitpid(self.pid, 0)[1]
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status)
+        self.start_on_terminal(QUERN, "run", self.model, *args, *GENERATION)
 
     def test_it_asks_before_a_call(self):
         mark = self.folder / "asked"
@@ -327,7 +292,7 @@ class OnATerminal(Tools):
         self.type("hello\r")
         self.read_until("run without the model")
         self.read_until("exit code 0")
-        self.read_until("> ")  # before it the terminal is in line mode, to which a Ctrl-D is the end of a line
+        self.read_until("> ")
         self.type("\x04")
         self.assertEqual(self.exit_code(), 0)
 
