@@ -78,7 +78,8 @@ sanitize:  ## the tests under ASan and UBSan; SANITIZE=thread for races
 	@ninja -C $(sanitize_dir) -j $(JOBS)
 	@$(sanitizer_options) $(ctest) $(sanitize_dir) -LE 'lint|install' -E 'Golden.Perplexity|cli.manners'
 
-# The engine's own tests on real models and of its arithmetic run one thread's steps, dear under TSan.
+# The engine's own tests on real models and of its arithmetic run one thread's steps, dear under TSan; server.schema
+# makes its requests one after another.
 no_threads := ^(RealBits|Decoding|Load|Split|EnginePackCache|Profile|Shapes|Models/.*)[.]
 
 tsan:  ## the tests of what has threads, under ThreadSanitizer
@@ -86,7 +87,7 @@ tsan:  ## the tests of what has threads, under ThreadSanitizer
 	@tools/client_env.sh build-clients
 	@$(call configure_sanitized,build-tsan,thread)
 	@ninja -C build-tsan -j $(JOBS) thread_tests
-	@$(sanitizer_options) $(ctest) build-tsan -L '^(os|kv|engine|server)$$' -E '$(no_threads)'
+	@$(sanitizer_options) $(ctest) build-tsan -L '^(os|kv|engine|server)$$' -E '$(no_threads)|^server.schema$$'
 
 fuzz-short:  ## every fuzz target for FUZZ_SECONDS
 	@tools/bootstrap.sh build test fuzz

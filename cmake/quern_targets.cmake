@@ -75,9 +75,22 @@ target_link_libraries(quern PRIVATE $<BUILD_INTERFACE:quern_flags> PUBLIC tl::ex
 target_compile_features(quern PUBLIC cxx_std_20)
 if(QUERN_SANITIZE)
   # The rest, tests above all, is compiled as CMAKE_CXX_FLAGS say, without optimization: a third of the time, and it runs
-  # but once.
+  # but once. So are the rooms that mostly instantiate a JSON library.
   target_compile_options(quern PRIVATE -O1)
+  set(unhurried ${lib_sources})
+  list(FILTER unhurried INCLUDE REGEX "/src/(bench|chat|config|hub|tools)/")
+  set_source_files_properties(${unhurried} PROPERTIES COMPILE_OPTIONS -O0)
 endif()
+
+# The libraries' headers that most files of a target read, read once. In sanitized builds alone: ccache can do nothing
+# with them, and a file that forgets an include is found by the other builds.
+function(quern_precompile target)
+  if(QUERN_SANITIZE)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:Clang>:-fpch-instantiate-templates>)
+    target_precompile_headers(${target} PRIVATE ${ARGN} <algorithm> <functional> <map> <memory> <mutex> <optional> <string>
+                              <vector> <fmt/format.h> <nlohmann/json.hpp>)
+  endif()
+endfunction()
 if(NOT QUERN_CROSS_TESTS_ONLY)
   include(cmake/quern_libraries.cmake)
 endif()
@@ -91,6 +104,7 @@ if(server_sources AND NOT QUERN_CROSS_TESTS_ONLY)
   target_compile_definitions(quern_server PRIVATE QUERN_VERSION="${PROJECT_VERSION}")
   target_link_libraries(quern_server PUBLIC quern PRIVATE quern_flags ${quern_server_libraries})
   list(PREPEND quern_cli_libraries quern_server)
+  quern_precompile(quern_server)
 endif()
 
 file(GLOB_RECURSE cli_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cli/*.cpp)
@@ -101,6 +115,7 @@ if(cli_sources AND NOT QUERN_CROSS_TESTS_ONLY)
   target_include_directories(quern_cli PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(quern_cli PRIVATE quern quern_flags ${quern_cli_libraries})
   target_compile_definitions(quern_cli PRIVATE QUERN_VERSION="${PROJECT_VERSION}")
+  quern_precompile(quern_cli)
 endif()
 
 if(QUERN_TESTS)
@@ -122,6 +137,9 @@ if(QUERN_TESTS)
       target_include_directories(${room}_test PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
       target_link_libraries(${room}_test PRIVATE quern quern_flags ${quern_cli_libraries} GTest::gtest GTest::gmock GTest::gtest_main)
       target_compile_definitions(${room}_test PRIVATE QUERN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+      if(room MATCHES "^(chat|engine|grammar|server|tools)$")
+        quern_precompile(${room}_test <gtest/gtest.h>)
+      endif()
       gtest_discover_tests(${room}_test DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES ${discover_options}
                            PROPERTIES LABELS ${room} TIMEOUT 600)
     endif()
