@@ -266,6 +266,24 @@ TEST_P(RoundTrip, ResultsAndTheNextQuestion) {
   }
 }
 
+// Of a tool only the name must be there, and of an argument nothing.
+TEST_P(RoundTrip, ToolsThatSayLittle) {
+  for (const char* parameters :
+       {"null", "{}", R"({"type": "object"})", R"({"type": "object", "properties": {}})",
+        R"({"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": ["integer", "null"]}}})",
+        R"({"type": "object", "properties": {"x": {"type": "array"}, "y": {"type": "object"}, "z": {}}})",
+        R"({"type": "object", "properties": {"x": true, "y": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "z": {"type": "array", "items": {"type": "object", "additionalProperties": false}}}})"}) {
+    ChatRequest r = request(Json::array({kUser}), true);
+    r.tools = Json::parse(R"([{"type": "function", "function": {"name": "a_tool_of_few_words"}}])");
+    if (parameters != std::string_view("null")) r.tools[0]["function"]["parameters"] = Json::parse(parameters);
+    ASSERT_TRUE(prepare_tools(format_, true, r));
+    const auto text = render_chat(*template_, r);
+    ASSERT_TRUE(text) << parameters << ": " << text.error().message;
+    EXPECT_NE(text->find("a_tool_of_few_words"), std::string::npos) << *text;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Templates, RoundTrip, ::testing::ValuesIn(kExpected), [](const auto& each) {
   std::string name = each.param.file;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
