@@ -22,6 +22,11 @@ constexpr std::string_view kCallText =
     "The results come in the next message. Where no function is needed, answer in plain text.";
 constexpr std::string_view kOwnCallText = "\nTo call functions, answer with nothing but the call, written as in\n";
 
+// How much white space a text begins with.
+size_t blank(std::string_view text) {
+  return std::min(text.find_first_not_of(" \t\r\n"), text.size());
+}
+
 bool is_role(const Json& message, std::string_view role) {
   return message.contains("role") && message["role"].is_string() &&
          message["role"].get_ref<const std::string&>() == role;
@@ -295,7 +300,10 @@ std::string restore_calls(const ToolFormat& format, const ToolSet& tools, std::s
     if (rendered.name != sampled.name || !same_json(rendered.arguments, sampled.arguments)) continue;
     const size_t place = prompt.find(rendered.raw, at);
     if (place == std::string_view::npos) continue;
-    out.append(prompt, at, place - at);
+    // White space is a call's own behind the call before it, and the template's at the beginning of a message.
+    const bool in_a_row = next > 0 && place == at;
+    const size_t begin = place + (in_a_row || blank(sampled.raw) > 0 ? 0 : blank(rendered.raw));
+    out.append(prompt, at, begin - at);
     out += sampled.raw;
     at = place + rendered.raw.size();
     ++next;

@@ -57,12 +57,14 @@ void restore_gaps(TurnText& turn) {
     const size_t place = turn.text.find(first, at);
     const std::string head = reply->text.substr(0, reply->text.find(first));
     if (place == std::string::npos || !is_blank(head)) continue;
-    const std::string_view before = std::string_view(turn.text).substr(at, place - at);
+    // The end of the prompt may reach back into the call before.
+    const size_t from = at - std::min(at, reply->prompt_end.size());
+    const std::string_view before = std::string_view(turn.text).substr(from, place - from);
     const size_t end = before.rfind(reply->prompt_end);
-    const size_t gap = end == std::string_view::npos ? end : end + reply->prompt_end.size();
-    const bool known = gap != std::string_view::npos && is_blank(before.substr(gap));
-    if (known) turn.text.replace(at + gap, before.size() - gap, head);
-    at = (known ? at + gap + head.size() : place) + first.size();
+    const size_t gap = end == std::string_view::npos ? end : from + end + reply->prompt_end.size();
+    const bool known = gap != std::string_view::npos && gap >= at && is_blank(before.substr(gap - from));
+    if (known) turn.text.replace(gap, place - gap, head);
+    at = (known ? gap + head.size() : place) + first.size();
   }
 }
 
