@@ -10,6 +10,7 @@
 #include "server/openai/json_text.h"
 #include "server/openai/messages.h"
 #include "server/openai/prompts.h"
+#include "server/openai/response_input.h"
 #include "server/tools/tool_wish.h"
 
 namespace {
@@ -47,9 +48,11 @@ void check_tools(const Json& value, Json messages) {
     for (const Json& call : m["tool_calls"]) require(call["id"].is_string());
   }
   static quern::server::ToolStore store;
-  quern::server::ToolWish wish;
-  check_problem(quern::server::read_tools(value, value.empty() ? value : value[0], true, store, wish));
-  require(wish.choice.name.empty() || wish.tools->set()->find(wish.choice.name) != nullptr);
+  for (const auto shape : {quern::server::ToolShape::kNested, quern::server::ToolShape::kFlat}) {
+    quern::server::ToolWish wish;
+    check_problem(quern::server::read_tools(value, value.empty() ? value : value[0], true, store, wish, shape));
+    require(wish.choice.name.empty() || wish.tools->set()->find(wish.choice.name) != nullptr);
+  }
 }
 
 void check_json(const Json& value) {

@@ -66,6 +66,87 @@ test('openai: an aborted stream leaves the server well', async () => {
   assert.match((await openai.chat.completions.create(plain)).choices[0].message.content, /^[a-z]{12}$/);
 });
 
+// Tools, on the model whose template knows them; a made-up one has to be told to call.
+const parameters = {
+  type: 'object',
+  properties: { unit: { enum: ['celsius', 'fahrenheit'] } },
+  required: ['unit'],
+  additionalProperties: false,
+};
+const weather = { name: 'weather', description: 'the weather', parameters, strict: true };
+const wanting = { model: 'caller', temperature: 1.5, seed: 1, tool_choice: 'required' };
+
+function checkArguments(text) {
+  const given = JSON.parse(text);
+  assert.deepEqual(Object.keys(given), ['unit']);
+  assert.ok(parameters.properties.unit.enum.includes(given.unit));
+}
+
+test('openai: the loop of chat tools, streamed too', async () => {
+  const tools = [{ type: 'function', function: weather }];
+  const conversation = [...messages];
+  for (let round = 0; round < 2; ++round) {
+    const request = { ...wanting, messages: conversation, tools, max_tokens: 400 };
+    const { message, finish_reason } = (await openai.chat.completions.create(request)).choices[0];
+    assert.equal(finish_reason, 'tool_calls');
+    const streamed = await openai.chat.completions.stream(request).finalMessage();
+    const functions = (calls) => calls.map((call) => [call.function.name, call.function.arguments]);
+    assert.deepEqual(functions(streamed.tool_calls), functions(message.tool_calls));
+    conversation.push(message);
+    for (const call of message.tool_calls) {
+      checkArguments(call.function.arguments);
+      conversation.push({ role: 'tool', tool_call_id: call.id, content: '12' });
+    }
+  }
+  let ran = 0; // by the package's own loop
+  const run = (given) => {
+    checkArguments(JSON.stringify(given));
+    ran += 1;
+    return '12';
+  };
+  const runnable = [{ type: 'function', function: { ...weather, parse: JSON.parse, function: run } }];
+  const request = { ...wanting, messages, tools: runnable, max_tokens: 400 };
+  await openai.chat.completions.runTools(request, { maxChatCompletions: 2 }).done();
+  assert.ok(ran >= 2);
+});
+
+test('openai: the loop of responses, streamed too', async () => {
+  const input = [...messages];
+  const settings = { ...wanting, tools: [{ type: 'function', ...weather }], max_output_tokens: 400 };
+  for (let round = 0; round < 2; ++round) {
+    const whole = await openai.responses.create({ ...settings, input });
+    const stream = openai.responses.stream({ ...settings, input });
+    const events = await collect(stream);
+    const final = await stream.finalResponse();
+    assert.deepEqual(events.map((event) => event.sequence_number), events.map((_, i) => i));
+    assert.deepEqual(final.output.map((item) => item.arguments), whole.output.map((item) => item.arguments));
+    const deltas = events.filter((event) => event.type === 'response.function_call_arguments.delta');
+    assert.equal(deltas.map((event) => event.delta).join(''), final.output.map((item) => item.arguments).join(''));
+    input.push(...whole.output);
+    for (const call of whole.output) {
+      assert.equal(call.type, 'function_call');
+      checkArguments(call.arguments);
+      input.push({ type: 'function_call_output', call_id: call.call_id, output: '12' });
+    }
+  }
+  const last = await openai.responses.create({ ...settings, input, tool_choice: 'none', max_output_tokens: 4 });
+  assert.equal(last.output[0].type, 'message');
+});
+
+test('ollama: tools and thinking', async () => {
+  const settings = { model: 'caller', messages, options: { num_predict: 300, temperature: 1.5, seed: 1 } };
+  const tools = [{ type: 'function', function: weather }];
+  const { message } = await ollama.chat({ ...settings, tools, tool_choice: 'required' });
+  for (const call of message.tool_calls) checkArguments(JSON.stringify(call.function.arguments));
+  const results = message.tool_calls.map((call) => ({ role: 'tool', tool_name: call.function.name, content: '12' }));
+  assert.ok((await ollama.chat({ ...settings, tools, messages: [...messages, message, ...results] })).done);
+  const thinking = { model: 'caller', prompt: 'hello', think: true, options };
+  const whole = await ollama.generate(thinking);
+  assert.ok(whole.thinking.length > 0 && whole.response === '');
+  const parts = await collect(await ollama.generate({ ...thinking, stream: true }));
+  assert.equal(parts.map((part) => part.thinking ?? '').join(''), whole.thinking);
+});
+
 test('ollama: generate, chat and their streams', async () => {
   const generated = await ollama.generate({ model: 'default', prompt: 'hello', options });
   assert.equal(generated.done, true);
@@ -82,7 +163,7 @@ test('ollama: embed, list, show, ps, version, errors', async () => {
   assert.equal((await ollama.embed({ model: 'default', input: ['one', 'two'] })).embeddings.length, 2);
   assert.ok(Array.isArray((await ollama.list()).models));
   assert.ok((await ollama.show({ model: 'default' })).details.family);
-  assert.equal((await ollama.ps()).models.length, 1);
+  assert.equal((await ollama.ps()).models.length, 2);
   assert.match((await ollama.version()).version, /^\d+\.\d+/);
   await assert.rejects(ollama.generate({ model: 'no-such-model', prompt: 'x' }), { status_code: 404 });
 });

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import unittest
 
-from live import Live, environment, tiny
+from live import Live, environment, tiny, tiny_caller
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 class Node(unittest.TestCase):
     def test_packages(self):
         modules = pathlib.Path(os.environ["NODE_PATH"])
-        with Live([tiny()]) as live:
+        with Live([tiny(), tiny_caller()]) as live:
             # An import looks for packages beside the file that it stands in, not in NODE_PATH.
             script = live.folder / "node_test.mjs"
             script.write_bytes((HERE / "node_test.mjs").read_bytes())

@@ -137,7 +137,7 @@ class Texts(OllamaCase):
         for path, member, value in (("generate", "suffix", "x"), ("generate", "template", "{{ .Prompt }}"),
                                     ("generate", "images", ["aGk="]), ("generate", "format", "xml"),
                                     ("chat", "format", {"type": "odd"}), ("chat", "tools", [{"type": "function"}]),
-                                    ("chat", "think", True), ("chat", "keep_alive", "soon"), ("chat", "options", 1),
+                                    ("chat", "think", True), ("generate", "think", True), ("chat", "keep_alive", "soon"), ("chat", "options", 1),
                                     ("embed", "dimensions", 1 << 20), ("embed", "input", 1), ("show", "options", {"a": 1}),
                                     ("generate", "context", [1 << 30]), ("generate", "context", "x"),
                                     ("chat", "messages", [{"role": "user", "content": "x", "images": ["aGk="]}])):

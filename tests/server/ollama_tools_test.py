@@ -105,6 +105,37 @@ class Thinking(ToolCase):
         self.assertIsNone(without.thinking)
         self.assertTrue(without.content)
 
+    def test_generate_has_it_too(self):
+        options = {"temperature": 0, "num_predict": 40}
+        whole = self.client.generate("default", "hello", think=True, options=options)
+        self.assertTrue(whole.thinking)
+        self.assertEqual((whole.response, whole.eval_count), ("", 40))
+        chunks = [*self.client.generate("default", "hello", think=True, stream=True, options=options)]
+        self.assertEqual("".join(chunk.thinking or "" for chunk in chunks), whole.thinking)
+        self.assertEqual("".join(chunk.response or "" for chunk in chunks), "")
+        self.assertEqual(self.client.chat("default", HELLO, think=True, options=options).message.thinking, whole.thinking)
+        for think in (False, None):
+            without = self.client.generate("default", "hello", think=think, options=options)
+            self.assertIsNone(without.thinking)
+            self.assertTrue(without.response)
+        # A context goes on, thinking or not.
+        again = self.client.generate("default", "and?", think=True, context=whole.context, options=options)
+        self.assertTrue(again.thinking)
+        self.assertGreater(again.prompt_eval_count, len(whole.context))
+
+    def test_what_cannot_think_is_refused_by_name(self):
+        for more in ({"think": "deeply"}, {"think": True, "raw": True}):
+            status, _, data = self.live.request("/api/generate", {"model": "default", "prompt": "x", **more})
+            self.assertEqual((status, "'think'" in json.loads(data)["error"]), (400, True))
+        self.assertEqual(self.client.generate("default", "x", think=False, raw=True, options={"num_predict": 2}).done, True)
+
+    def test_it_goes_back_in_a_message(self):
+        answer = self.client.chat("default", HELLO, think=True, options={"temperature": 0, "num_predict": 9})
+        again = self.client.chat("default", [*HELLO, answer.message, *HELLO], options={"num_predict": 9})
+        self.assertTrue(again.done)
+        status, *_ = self.live.request("/api/chat", {"model": "default", "messages": [{"role": "assistant", "thinking": 1}]})
+        self.assertEqual(status, 400)
+
 
 class Formats(ToolCase):
     def test_a_schema(self):

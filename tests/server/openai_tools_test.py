@@ -208,6 +208,163 @@ class Formats(ToolCase):
         self.assertIsInstance(answer.choices[0].message.tool_calls[0].function.parsed_arguments, Answer)
 
 
+class ResponseCase(ToolCase):
+    FLAT = [{"type": "function", **tool["function"]} for tool in TOOLS]
+    HELLO = [{"role": "user", "content": "hello"}]
+
+    def settings(self, **settings):
+        body = {"seed": 1, **settings.pop("extra_body", {})}
+        return {"model": "default", "input": self.HELLO, "temperature": 1.5, "max_output_tokens": 400, "extra_body": body, **settings}
+
+    def respond(self, **settings):
+        return self.client.responses.create(**self.settings(**settings))
+
+    def calling(self, **settings):
+        return {"tools": self.FLAT, "tool_choice": "required", **settings}
+
+    def are_calls(self, answer):
+        self.assertEqual((answer.status, {item.type for item in answer.output}), ("completed", {"function_call"}))
+        for item in answer.output:
+            jsonschema_rs.validator_for(SCHEMAS[item.name]).validate(json.loads(item.arguments))
+            self.assertEqual(item.status, "completed")
+            self.assertTrue(item.id.startswith("fc_") and item.call_id)
+
+    def outputs_of(self, answer):
+        return [{"type": "function_call_output", "call_id": item.call_id, "output": "12"} for item in answer.output]
+
+
+class Responses(ResponseCase):
+    LETTERS = {"temperature": 0, "max_output_tokens": 12, "extra_body": {"logit_bias": LETTERS}}
+
+    def test_choices(self):
+        named = {"type": "function", "name": "weather"}
+        for seed in range(3):
+            self.are_calls(self.respond(**self.calling(extra_body={"seed": seed})))
+            answer = self.respond(**self.calling(tool_choice=named, parallel_tool_calls=False, extra_body={"seed": seed}))
+            self.are_calls(answer)
+            self.assertEqual([item.name for item in answer.output], ["weather"])
+            self.assertEqual((answer.tool_choice.name, answer.parallel_tool_calls, len(answer.tools)), ("weather", False, 2))
+        self.assertRegex(self.respond(tools=self.FLAT, **self.LETTERS).output_text, "^[a-z]{12}$")
+        none, without = self.respond(tools=self.FLAT, tool_choice="none", **self.LETTERS), self.respond(**self.LETTERS)
+        self.assertEqual((none.output_text, none.usage.input_tokens), (without.output_text, without.usage.input_tokens))
+
+    def test_the_clients_loop(self):
+        items = list(self.HELLO)
+        for seed in range(3):
+            answer = self.respond(**self.calling(input=items, extra_body={"seed": seed}))
+            self.are_calls(answer)
+            items += [*answer.output, *self.outputs_of(answer)]
+        answer = self.respond(tools=self.FLAT, input=items, **self.LETTERS)
+        self.assertRegex(answer.output_text, "^[a-z]{12}$")
+
+    def test_replayed_calls_are_the_tokens_sampled(self):
+        first = self.respond(**self.calling())
+        again = [*self.HELLO, *(item.to_dict() for item in first.output), *self.outputs_of(first)]
+        second = self.respond(**self.calling(input=again))
+        turn = first.usage.input_tokens + first.usage.output_tokens
+        self.assertGreater(second.usage.input_tokens_details.cached_tokens, turn - 17)
+
+    def test_a_streamed_loop(self):
+        items = list(self.HELLO)
+        for seed in range(2):
+            settings = self.settings(**self.calling(input=items, extra_body={"seed": seed}))
+            whole = self.client.responses.create(**settings)
+            with self.client.responses.stream(**settings) as stream:
+                events = [*stream]
+                final = stream.get_final_response()
+            self.assertEqual([event.sequence_number for event in events], [*range(len(events))])
+            pieces, done = {}, []
+            for event in events:
+                if event.type == "response.function_call_arguments.delta":
+                    pieces[event.item_id] = pieces.get(event.item_id, "") + event.delta
+                    self.assertEqual(event.snapshot, pieces[event.item_id])
+                elif event.type == "response.output_item.added":
+                    self.assertEqual((event.item.status, event.item.arguments), ("in_progress", ""))
+                elif event.type == "response.function_call_arguments.done":
+                    self.assertEqual(event.arguments, pieces[event.item_id])
+                elif event.type == "response.output_item.done":
+                    self.assertEqual(event.output_index, len(done))
+                    done.append(event.item)
+            self.are_calls(final)
+            self.assertEqual([(item.name, item.arguments) for item in done],
+                             [(item.name, item.arguments) for item in whole.output])
+            self.assertEqual([item.call_id for item in final.output], [item.call_id for item in done])
+            items += [*done, *self.outputs_of(final)]
+
+    def test_a_cut_call_is_text_with_the_reason(self):
+        cut = self.calling(max_output_tokens=60, tool_choice={"type": "function", "name": "weather"})
+        whole = self.respond(**cut)
+        self.assertEqual((whole.status, whole.incomplete_details.reason), ("incomplete", "max_output_tokens"))
+        self.assertTrue(whole.output_text.startswith("<tool_call>"))
+        self.assertEqual(len(whole.model_extra["quern"]["call_problems"]), 1)
+        *_, last = self.respond(stream=True, **cut)  # there the call was begun
+        self.assertEqual([(item.type, item.status) for item in last.response.output],
+                         [("function_call", "incomplete"), ("message", "incomplete")])
+        self.assertEqual(last.response.output_text, whole.output_text)
+
+    def test_formats_still_hold(self):
+        answer = self.client.responses.parse(model="default", input="hello", text_format=Answer, max_output_tokens=300)
+        self.assertIsInstance(answer.output_parsed, Answer)
+
+
+class ResponseReasoning(ResponseCase):
+    THINK = {"reasoning": {"effort": "low"}, "temperature": 0, "max_output_tokens": 12, "extra_body": {"logit_bias": LETTERS}}
+
+    def test_it_is_an_item(self):
+        answer = self.respond(**self.THINK)
+        (item,) = answer.output
+        self.assertEqual((item.type, item.status, item.summary), ("reasoning", "incomplete", []))
+        self.assertRegex(item.content[0].text, "^[a-z]{12}$")
+        self.assertEqual(answer.usage.output_tokens_details.reasoning_tokens, 12)
+        events = [*self.respond(stream=True, **self.THINK)]
+        self.assertEqual("".join(e.delta for e in events if e.type == "response.reasoning_text.delta"), item.content[0].text)
+        self.assertEqual(events[-1].response.output[0].content, item.content)
+        without = self.respond(**{**self.THINK, "reasoning": {"effort": "none"}})
+        self.assertEqual([item.type for item in without.output], ["message"])
+        self.assertEqual(without.usage.output_tokens_details.reasoning_tokens, 0)
+        # And back: an item of the same turn as the answer behind it.
+        items = [*self.HELLO, item, {"role": "assistant", "content": "so"}, *self.HELLO]
+        self.assertRegex(self.respond(**{**self.THINK, "input": items, "reasoning": {"effort": "none"}}).output_text, "^[a-z]+$")
+
+    def test_calls_may_follow_it(self):
+        answer = self.respond(**self.calling(reasoning={"effort": "high"}, max_output_tokens=300))
+        kinds = [item.type for item in answer.output]
+        self.assertEqual(kinds[0], "reasoning")
+        self.assertEqual({*kinds[1:]} - {"function_call"}, set())
+        self.assertGreater(answer.usage.output_tokens_details.reasoning_tokens, 0)
+        events = [*self.respond(stream=True, **self.calling(reasoning={"effort": "high"}, max_output_tokens=300))]
+        streamed = events[-1].response.output
+        self.assertEqual([(item.type, item.content or item.arguments) if item.type == "reasoning" else item.arguments
+                          for item in streamed],
+                         [(item.type, item.content or item.arguments) if item.type == "reasoning" else item.arguments
+                          for item in answer.output])
+
+
+class ResponseRefusals(ResponseCase):
+    def refused(self, param, why, **settings):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.respond(**settings)
+        self.assertEqual(caught.exception.param, param)
+        self.assertIn(why, caught.exception.message)
+
+    def test_by_name(self):
+        flat = self.FLAT
+        self.refused("tools[0].type", "web_search", tools=[{"type": "web_search"}])
+        self.refused("tools[1].type", "mcp", tools=[flat[1], {"type": "mcp", "server_label": "x"}])
+        self.refused("tools[0].name", "string", tools=[{"type": "function"}])
+        self.refused("tools[0].defer_loading", "not supported", tools=[{**flat[0], "defer_loading": True}])
+        self.refused("tool_choice", "not in 'tools'", tools=flat, tool_choice={"type": "function", "name": "other"})
+        self.refused("tool_choice", "must be", tools=flat, tool_choice={"type": "web_search"})
+        self.refused("tool_choice", "has none", tool_choice="required")
+        self.refused("text.format", "'tools'", tools=flat, text={"format": {"type": "json_object"}})
+        self.refused("reasoning.summary", "not supported", reasoning={"summary": "auto"})
+        self.refused("reasoning.effort", "must be", reasoning={"effort": "extreme"})
+        for item, param, text in (({"type": "function_call_output", "call_id": "x", "output": "1"}, "call_id", "send the items"),
+                                  ({"type": "web_search_call", "id": "x"}, "type", "web_search_call"),
+                                  ({"type": "function_call", "call_id": "x", "name": "clock"}, "arguments", "string")):
+            self.refused(f"input[1].{param}", text, input=[*self.HELLO, item])
+
+
 class Refusals(ToolCase):
     def test_tools_that_are_none(self):
         for wrong, text in (([{"type": "function"}], "function"), ([{"type": "custom", "custom": {"name": "x"}}], "type"),

@@ -13,7 +13,7 @@ import urllib.parse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from live import QUERN, START_S, Live, LiveCase, bearer, tiny
+from live import QUERN, START_S, Live, LiveCase, bearer, tiny, tiny_caller
 
 LETTERS = {str(ord(c)): 60 for c in "abcdefghijklmnopqrstuvwxyz"}  # the made-up model then writes letters, without an end
 WINDOW = 64  # where a test says so: far less than what a socket's buffers hold
@@ -433,6 +433,120 @@ class Events(StreamCase):
         self.assertIn(self.events(response)[-1][1]["type"], ("closed", "end"))  # the latter where it was quicker
         self.assertEqual(self.live.status(f"/v1/stream/{session}"), 404)
         self.live.wait(lambda: self.live.slots_used() == 0, START_S, "the slot is still in use")
+
+
+WEATHER = {"type": "object", "additionalProperties": False, "required": ["unit", "days"],
+           "properties": {"unit": {"enum": ["celsius", "fahrenheit"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}}}
+
+
+class Tools(StreamCase):
+    TOOLS = [{"type": "function", "function": {"name": "weather", "description": "the weather", "parameters": WEATHER}},
+             {"type": "function", "function": {"name": "forecast", "parameters": WEATHER}}]
+    ASK = {"messages": [{"role": "user", "content": "hello"}], "tools": TOOLS, "tool_choice": "required", "temperature": 1.5,
+           "max_tokens": 400, "stateful": True}
+
+    @classmethod
+    def models(cls):
+        return [tiny_caller()]
+
+    def calls_of(self, events):
+        """What the deltas add up to, checked."""
+        calls = []
+        for event in events[:-1]:
+            for delta in event.get("tool_calls", []):
+                self.assertEqual(event["text"], "")
+                if "id" in delta:
+                    self.assertEqual(delta["index"], len(calls))
+                    calls.append({**delta, "function": {**delta["function"]}})
+                else:
+                    calls[delta["index"]]["function"]["arguments"] += delta["function"]["arguments"]
+        for call in calls:
+            del call["index"]
+            self.assertIn(call["function"]["name"], ("weather", "forecast"))
+            self.assertEqual({"unit", "days"}, {*json.loads(call["function"]["arguments"])})
+        return calls
+
+    def results_of(self, calls):
+        return [{"role": "tool", "tool_call_id": call["id"], "content": "12"} for call in calls]
+
+    def chat(self, messages, **settings):
+        """The same by /v1/chat/completions."""
+        body = {name: value for name, value in self.ASK.items() if name != "stateful"}
+        return self.live.json("/v1/chat/completions", {**body, "messages": messages, **settings})
+
+    def loop(self, ws, session, events, seed):
+        """Two more turns of a session; each is what a chat with the whole conversation gives, and the turn before is not
+        read again."""
+        messages = list(self.ASK["messages"])
+        for turn in range(2):
+            calls, usage = self.calls_of(events), events[-1]["usage"]
+            self.assertEqual(events[-1]["finish_reason"], "tool_calls")
+            whole = self.chat(messages, seed=seed)["choices"][0]["message"]
+            self.assertEqual([call["function"] for call in calls], [call["function"] for call in whole["tool_calls"]])
+            messages += [{"role": "assistant", "content": None, "tool_calls": calls}, *self.results_of(calls)]
+            ws.send("append", session=session, messages=self.results_of(calls))
+            last, events = events[-1]["seq"], ws.turn()
+            self.assertEqual(numbers(events), list(range(last + 1, last + 1 + len(events))))
+            before = usage["prompt_tokens"] + usage["completion_tokens"]
+            self.assertGreater(events[-1]["usage"]["prompt_tokens_details"]["cached_tokens"], before - 17)
+        return messages, events
+
+    def test_a_loop_of_turns(self):
+        ws = self.socket()
+        session = ws.start(**{"prompt": None, "logit_bias": None, **self.ASK, "seed": 5})
+        messages, events = self.loop(ws, session, ws.turn(), seed=5)
+        calls = self.calls_of(events)
+        ws.send("start", session=session, messages=self.results_of(calls), tool_choice="auto", temperature=0,
+                logit_bias=LETTERS, max_tokens=8)
+        ws.expect("session")
+        self.assertRegex(text_of(ws.turn()), "^[a-z]{8}$")
+        ws.send("append", session=session, message={"role": "user", "content": "x"})
+        self.assertRegex(text_of(ws.turn()), "^[a-z]{8}$")
+        ws.send("start", session=session, messages=self.ASK["messages"], tools=[], tool_choice="required")
+        self.assertEqual(ws.expect("error")["param"], "tool_choice")
+
+    def test_deltas_are_replayed_by_their_numbers(self):
+        ws = self.socket()
+        session = ws.start(**{"prompt": None, "logit_bias": None, **self.ASK, "seed": 3})
+        events = [ws.receive() for _ in range(4)]
+        ws.cut()
+        again = self.socket()
+        again.send("resume", session=session, after=events[-1]["seq"])
+        again.expect("session")
+        events += again.turn()
+        self.assertEqual(numbers(events), list(range(1, len(events) + 1)))
+        self.assertTrue(self.calls_of(events))
+        # And over the other transport, all of it, with the next turn behind.
+        replayed = [event for _, event in self.events(self.sse("GET", f"/v1/stream/{session}"))]
+        self.assertEqual(replayed[1:], events)
+        body = {"session": session, "messages": self.results_of(self.calls_of(events))}
+        more = [event for _, event in self.events(self.sse("POST", "/v1/stream", body))][1:]
+        self.assertEqual(more[0]["seq"], events[-1]["seq"] + 1)
+        self.assertTrue(self.calls_of(more))
+
+    def test_each_token_is_told_with_its_id(self):
+        ws = self.socket()
+        ws.start(**{"prompt": None, "logit_bias": None, **self.ASK, "return_ids": True, "logprobs": True, "seed": 2})
+        events = ws.turn()
+        self.assertTrue(self.calls_of(events))
+        self.assertEqual(sum("id" in event for event in events), events[-1]["usage"]["completion_tokens"])
+
+    def test_thinking_has_a_member_of_its_own(self):
+        ws = self.socket()
+        ws.start(prompt=None, messages=self.ASK["messages"], chat_template_kwargs={"enable_thinking": True}, max_tokens=9)
+        events = ws.turn()
+        self.assertRegex("".join(event.get("reasoning_content", "") for event in events), "^[a-z]{9}$")
+        self.assertEqual(text_of(events), "")
+
+    def test_what_is_wrong_is_named(self):
+        for change, param in (({"tools": [{"type": "function"}]}, "tools[0].function"),
+                              ({"tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
+                              ({"response_format": {"type": "json_object"}}, "response_format"),
+                              ({"prompt": "x", "messages": None}, "tools"),
+                              ({"messages": [{"role": "assistant", "tool_calls": [1]}]}, "messages[0].tool_calls[0]")):
+            with self.subTest(change):
+                error = json.loads(self.sse("POST", "/v1/stream", {**self.ASK, **change}).read())["error"]
+                self.assertEqual((error["code"], error["param"]), ("invalid_value", param))
 
 
 class Servers(unittest.TestCase):

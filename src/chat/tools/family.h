@@ -69,7 +69,7 @@ struct Family {
   bool quiet = false;         // what begins like a call and is none is plain text, no problem to tell
   bool single = false;        // a reply has one call at most
   bool nine_ids = false;      // its template takes only ids of nine letters and digits
-  bool python_types = false;  // its template writes Python types and fails where an object does not say of what
+  bool python_types = false;  // its template writes Python types and fails where a schema leaves them open
   bool variables = false;     // its template reads the tools and the time from `functions` and `datetime`
   JsonKeys keys = {};
   ArraySyntax array = {};

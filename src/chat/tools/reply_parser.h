@@ -52,6 +52,9 @@ class ReplyParser : private CallSink {
   // now: they are out of ParsedReply::content, and told in `rest`, though the text was told as content before. Once.
   ParsedReply finish(std::vector<Delta>* rest = nullptr);
 
+  // Whether what was fed ends within the reasoning.
+  [[nodiscard]] bool in_reasoning() const { return mode_ == Mode::kReasoning; }
+
  private:
   enum class Mode : uint8_t { kContent, kReasoning, kCall };
   enum class MarkerKind : uint8_t { kOpener, kReasoning, kReasoningEnd, kDropped };

@@ -266,6 +266,58 @@ TEST_P(RoundTrip, ResultsAndTheNextQuestion) {
   }
 }
 
+// What the template puts before a message's first call stays, in each turn.
+TEST_P(RoundTrip, CallsOfTwoTurnsAreRestored) {
+  Json messages = Json::array({kUser});
+  std::vector<ToolCall> sampled;
+  for (const char* name : {"first", "second"}) {
+    const Json arguments = {{"city", name}};
+    messages.push_back({{"role", "assistant"},
+                        {"content", nullptr},
+                        {"tool_calls", Json::array({call("abcdef123", "get_weather", arguments.dump().c_str())})}});
+    messages.push_back({{"role", "tool"}, {"tool_call_id", "abcdef123"}, {"name", "get_weather"}, {"content", "12"}});
+    sampled.push_back({"abcdef123", "get_weather", arguments.dump(), std::string("<<") + name + ">>"});
+  }
+  ChatRequest r = request(std::move(messages), true);
+  ASSERT_TRUE(prepare_tools(format_, true, r));
+  const auto text = render_chat(*template_, r);
+  ASSERT_TRUE(text) << text.error().message;
+  const std::string restored = restore_calls(format_, *tool_set(), *text, sampled);
+  ReplyParser parser(format_, tool_set(), {.only_calls = true});
+  parser.feed(*text);
+  const ParsedReply rendered = parser.finish();
+  // The templates of DeepSeek R1's distilled models write the opener in the first turn only.
+  const bool opens_once = std::string_view(GetParam().file).starts_with("deepseek-ai-DeepSeek-R1-Distill");
+  ASSERT_EQ(rendered.calls.size(), opens_once ? 1 : sampled.size());
+  const auto space_before = [](const std::string& whole, const std::string& piece) {
+    const std::string before = whole.substr(0, whole.find(piece));
+    return before.substr(before.find_last_not_of(" \n") + 1);
+  };
+  for (size_t i = 0; i < rendered.calls.size(); ++i) {
+    const std::string& raw = rendered.calls[i].raw;
+    EXPECT_NE(restored.find(sampled[i].raw), std::string::npos) << restored;
+    EXPECT_EQ(space_before(restored, sampled[i].raw), space_before(*text, raw.substr(raw.find_first_not_of(" \n"))));
+  }
+}
+
+// Of a tool only the name must be there, and of an argument nothing.
+TEST_P(RoundTrip, ToolsThatSayLittle) {
+  for (const char* parameters :
+       {"null", "{}", R"({"type": "object"})", R"({"type": "object", "properties": {}})",
+        R"({"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": ["integer", "null"]}}})",
+        R"({"type": "object", "properties": {"x": {"type": "array"}, "y": {"type": "object"}, "z": {}}})",
+        R"({"type": "object", "properties": {"x": true, "y": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "z": {"type": "array", "items": {"type": "object", "additionalProperties": false}}}})"}) {
+    ChatRequest r = request(Json::array({kUser}), true);
+    r.tools = Json::parse(R"([{"type": "function", "function": {"name": "a_tool_of_few_words"}}])");
+    if (parameters != std::string_view("null")) r.tools[0]["function"]["parameters"] = Json::parse(parameters);
+    ASSERT_TRUE(prepare_tools(format_, true, r));
+    const auto text = render_chat(*template_, r);
+    ASSERT_TRUE(text) << parameters << ": " << text.error().message;
+    EXPECT_NE(text->find("a_tool_of_few_words"), std::string::npos) << *text;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Templates, RoundTrip, ::testing::ValuesIn(kExpected), [](const auto& each) {
   std::string name = each.param.file;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';

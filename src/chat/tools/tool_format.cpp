@@ -23,6 +23,13 @@ Json probe_tools() {
       {{{"type", "function"}, {"function", {{"name", kTool}, {"description", "probe"}, {"parameters", parameters}}}}});
 }
 
+// As little as a tool may say.
+Json bare_tools() {
+  const Json parameters = {{"type", "object"}, {"properties", {{"x", true}, {"y", Json::object()}}}};
+  return Json::array({{{"type", "function"}, {"function", {{"name", "some_tool"}}}},
+                      {{"type", "function"}, {"function", {{"name", kTool}, {"parameters", parameters}}}}});
+}
+
 Json probe_call(const Json& content) {
   const Json function = {{"name", kTool}, {"arguments", {{"x", kValue}}}};
   return {{"role", "assistant"},
@@ -56,6 +63,8 @@ ToolFormat ToolFormat::of(std::string_view source, const ChatTemplate& chat_temp
       has(rendered(*format.family_, chat_template, {{{"role", "system"}, {"content", kText}}, user("q")}), kText);
   const Json tools = probe_tools();
   renders.tools = has(rendered(*format.family_, chat_template, Json::array({user("q")}), tools), kTool);
+  renders.bare_tools =
+      !renders.tools || has(rendered(*format.family_, chat_template, Json::array({user("q")}), bare_tools()), kTool);
   const Json offered = renders.tools ? tools : Json(nullptr);
   const auto shows_call = [&](const Json& content) {
     const std::string text = rendered(*format.family_, chat_template, {user("q"), probe_call(content)}, offered);

@@ -30,6 +30,7 @@ class ToolFormat {
   struct Renders {
     bool system = true;         // a system message
     bool tools = false;         // the list of tools
+    bool bare_tools = true;     // also such as have no more than a name
     bool calls = false;         // an assistant's tool_calls
     bool results = false;       // a message of the role tool
     bool null_content = false;  // calls of a message only when its content is null

@@ -1,5 +1,6 @@
 #include "chat/tools/tool_prompt.h"
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 #include <memory>
@@ -20,6 +21,11 @@ constexpr std::string_view kCallText =
     "{\"tool_calls\": [{\"name\": \"the function's name\", \"arguments\": {\"argument\": \"value\"}}]}\n"
     "The results come in the next message. Where no function is needed, answer in plain text.";
 constexpr std::string_view kOwnCallText = "\nTo call functions, answer with nothing but the call, written as in\n";
+
+// How much white space a text begins with.
+size_t blank(std::string_view text) {
+  return std::min(text.find_first_not_of(" \t\r\n"), text.size());
+}
 
 bool is_role(const Json& message, std::string_view role) {
   return message.contains("role") && message["role"].is_string() &&
@@ -188,15 +194,55 @@ class Rewriter {
   size_t after_result_ = 0;
 };
 
-// Objects of a schema that do not say of what they are, are of text.
-void add_value_types(Json& schema, int depth) {
-  if (!schema.is_object() || depth > kMaxDepth) return;
-  const bool object = schema.contains("type") && schema["type"] == "object";
-  if (object && depth > 0 && !schema.contains("additionalProperties"))
+// A union of types is written in Python by some of these templates, and they go into null for ever.
+void drop_null(Json& schema) {
+  Json& type = schema["type"];
+  if (type.is_array()) {
+    type.erase(std::remove(type.begin(), type.end(), Json("null")), type.end());
+    if (type.size() == 1) type = Json(type[0]);
+  }
+  if (type == "null" || type.empty()) schema.erase("type");
+}
+
+// What templates that write Python's types go into unasked: an object says of what it is, an array too.
+void add_python_types(Json& schema) {
+  if (!schema.contains("description") || !schema["description"].is_string()) schema["description"] = "";
+  if (!schema.contains("type")) return;
+  const Json& type = schema["type"];
+  const bool of_values = schema.contains("additionalProperties") && schema["additionalProperties"].is_object();
+  if (type == "object" && !of_values) {
     schema["additionalProperties"] = {{"type", "string"}};
-  if (schema.contains("items")) add_value_types(schema["items"], depth + 1);
+  } else if (type == "array" && !schema.contains("items")) {
+    schema["items"] = Json::object();
+  }
+}
+
+// The schema of an argument as an object that says what such templates want to be told.
+void complete_schema(Json& schema, bool python_types, int depth) {
+  if (depth > kMaxDepth) return;
+  if (!schema.is_object()) schema = schema == false ? Json{{"not", Json::object()}} : Json::object();
+  drop_null(schema);
+  if (python_types) add_python_types(schema);
+  for (const char* inner : {"items", "additionalProperties"}) {
+    if (schema.contains(inner) && schema[inner].is_object()) complete_schema(schema[inner], python_types, depth + 1);
+  }
   if (!schema.contains("properties") || !schema["properties"].is_object()) return;
-  for (auto& [name, property] : schema["properties"].items()) add_value_types(property, depth + 1);
+  for (auto& [name, property] : schema["properties"].items()) complete_schema(property, python_types, depth + 1);
+}
+
+// For templates that take for granted what a tool may leave out.
+void complete_tools(Json& tools, bool python_types) {
+  for (Json& tool : tools) {
+    Json& function = tool.is_object() && tool.contains("function") ? tool["function"] : tool;
+    if (!function.is_object()) continue;
+    if (!function.contains("description") || !function["description"].is_string()) function["description"] = "";
+    Json& parameters = function["parameters"];
+    if (!parameters.is_object()) parameters = Json::object();
+    if (!parameters.contains("type")) parameters["type"] = "object";
+    Json& properties = parameters["properties"];
+    if (!properties.is_object()) properties = Json::object();
+    for (auto& [name, property] : properties.items()) complete_schema(property, python_types, 0);
+  }
 }
 
 std::string time_text(const std::optional<std::tm>& given) {
@@ -219,12 +265,7 @@ void fit_tools(const Family& family, ChatRequest& request) {
     if (!request.extra.contains("functions")) request.extra["functions"] = json_text(tools);
     if (!request.extra.contains("datetime")) request.extra["datetime"] = time_text(request.now);
   }
-  if (!family.python_types || !request.tools.is_array()) return;
-  for (Json& tool : request.tools) {
-    if (!tool.is_object()) continue;
-    Json& function = tool.contains("function") ? tool["function"] : tool;
-    if (function.is_object() && function.contains("parameters")) add_value_types(function["parameters"], 0);
-  }
+  if (family.python_types && request.tools.is_array()) complete_tools(request.tools, /*python_types=*/true);
 }
 
 Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& request) {
@@ -234,7 +275,9 @@ Status prepare_tools(const ToolFormat& format, bool offered, ChatRequest& reques
   if (format.family().nine_ids) shorten_ids(request.messages);
   if (!offered) request.tools = nullptr;
   fit_tools(format.family(), request);
-  if (!request.tools.is_array() || request.tools.empty() || format.renders().tools) return {};
+  if (!request.tools.is_array() || request.tools.empty()) return {};
+  if (!format.renders().bare_tools) complete_tools(request.tools, /*python_types=*/false);
+  if (format.renders().tools) return {};
   add_system_text(format, tools_text(format, request.tools), request.messages);
   request.tools = nullptr;
   return {};
@@ -257,7 +300,10 @@ std::string restore_calls(const ToolFormat& format, const ToolSet& tools, std::s
     if (rendered.name != sampled.name || !same_json(rendered.arguments, sampled.arguments)) continue;
     const size_t place = prompt.find(rendered.raw, at);
     if (place == std::string_view::npos) continue;
-    out.append(prompt, at, place - at);
+    // White space is a call's own behind the call before it, and the template's at the beginning of a message.
+    const bool in_a_row = next > 0 && place == at;
+    const size_t begin = place + (in_a_row || blank(sampled.raw) > 0 ? 0 : blank(rendered.raw));
+    out.append(prompt, at, begin - at);
     out += sampled.raw;
     at = place + rendered.raw.size();
     ++next;

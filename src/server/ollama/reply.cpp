@@ -10,6 +10,7 @@
 #include "server/openai/json_text.h"
 #include "server/openai/logprobs.h"
 #include "server/tools/reply_json.h"
+#include "server/tools/thinking.h"
 
 namespace quern::server::ollama {
 
@@ -116,11 +117,11 @@ class Reply {
   void append_reply(std::string& line, const ParsedReply& reply, size_t first_call = 0) const {
     line += r_.chat ? R"(","message":{"role":"assistant","content":)" : R"(","response":)";
     append_json_string(line, reply.content);
-    if (!r_.chat) return;
     if (r_.show_thinking && !reply.reasoning.empty()) {
       line += R"(,"thinking":)";
       append_json_string(line, reply.reasoning);
     }
+    if (!r_.chat) return;
     for (size_t i = 0; i < reply.calls.size(); ++i) {
       line += i == 0 ? R"(,"tool_calls":[)" : ",";
       append_ollama_call(line, reply.calls[i], first_call + i);
@@ -180,6 +181,8 @@ void TextBody::fields(FieldVisitor& v) {
   v.member({"format", "What the answer must look like: \"json\", or a JSON schema"}, format_json, kOllamaFormatSchema);
   v.member({"keep_alive", "How long the model stays afterwards: seconds, \"5m\", 0: not, -1: for ever"},
            keep_alive_json, kKeepAliveSchema);
+  v.member({"think", "Whether the model thinks first, told apart; some models take low, medium or high"}, think,
+           kThinkSchema);
   v.member({"logprobs", "Tell the log-probability of each token"}, logprobs);
   v.member({"top_logprobs", "Tell that many alternatives of each token as well", {.min = 0, .max = 20}}, top_logprobs);
   v.member({"truncate", "false: refuse a prompt that is too long, whatever the server's prompt_policy is"}, truncate);
@@ -196,6 +199,10 @@ bool TextBody::read(Call& call) {
   call.tell_ignored(ignored);
   if (problem) {
     call.refuse(*problem);
+    return false;
+  }
+  if (const auto wrong = check_think(think)) {
+    call.refuse(*wrong);
     return false;
   }
   const auto seconds = read_keep_alive(keep_alive_json);
@@ -225,7 +232,8 @@ void with_run(const std::shared_ptr<Call>& call, const TextBody& body, double st
                      .start = start,
                      .load_seconds = now_s() - start,
                      .prompt = {},
-                     .options = std::move(*options)});
+                     .options = std::move(*options),
+                     .show_thinking = body.think != false});
              });
 }
 
@@ -283,7 +291,7 @@ Json reply_schema(bool chat) {
   if (chat) {
     schema["properties"]["message"] = Json::parse(R"({"type": "object", "required": ["role", "content"]})");
   } else {
-    schema["properties"]["response"] = {{"type", "string"}};
+    schema["properties"]["response"] = schema["properties"]["thinking"] = {{"type", "string"}};
     schema["properties"]["context"] = Json::parse(R"({"type": "array", "items": {"type": "integer"}})");
   }
   schema["required"].push_back(chat ? "message" : "response");

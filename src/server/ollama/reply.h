@@ -23,7 +23,7 @@ struct TextBody {
   std::string model;
   bool stream = true, logprobs = false;
   int64_t top_logprobs = 0;
-  Json options_json, keep_alive_json, format_json;
+  Json options_json, keep_alive_json, format_json, think;
   std::optional<bool> truncate;
 
   // Made of those above by read().

@@ -15,8 +15,8 @@ Json message(std::string_view role, std::string_view content) {
   return {{"role", role}, {"content", content}};
 }
 
-Result<std::string> rendered(const Model& model, const Json& messages) {
-  return chat_text(model, messages, Json(nullptr), Json(nullptr));
+Result<std::string> rendered(const Model& model, const Turn& turn, const Json& messages) {
+  return chat_text(model, messages, Json(nullptr), turn.variables);
 }
 
 // What follows an answer up to the next one.
@@ -24,7 +24,7 @@ Result<std::string> next_turn(const Model& model, const Turn& turn, bool with_sy
   Json messages = Json::array({message("user", "..."), message("assistant", kAnswer)});
   if (with_system) messages.push_back(message("system", *turn.system));
   messages.push_back(message("user", turn.prompt));
-  QUERN_TRY(const std::string text, rendered(model, messages));
+  QUERN_TRY(const std::string text, rendered(model, turn, messages));
   const size_t at = text.find(kAnswer);
   if (at == std::string::npos) {
     return fail(ErrorCode::kUnsupported,
@@ -37,7 +37,7 @@ Result<std::string> first_turn(const Model& model, const Turn& turn) {
   Json messages = Json::array();
   if (turn.system) messages.push_back(message("system", *turn.system));
   messages.push_back(message("user", turn.prompt));
-  return rendered(model, messages);
+  return rendered(model, turn, messages);
 }
 
 }  // namespace
@@ -53,8 +53,8 @@ Result<TurnPrompt> turn_prompt(const Model& model, const Turn& turn) {
     return fail(ErrorCode::kUnsupported, turn.raw ? "with 'raw' the prompt is the whole text: 'system' has no place"
                                                   : "the model has no chat template, so 'system' has no place");
   }
-  TurnPrompt out;
-  std::string text = turn.prompt;
+  TurnPrompt out{.ids = {}, .text = turn.prompt};
+  std::string& text = out.text;
   if (!plain && turn.context.empty()) {
     QUERN_TRY(text, first_turn(model, turn));
   } else if (!plain) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/body.h"
 #include "server/models.h"
 
 namespace quern::server::ollama {
@@ -15,10 +16,12 @@ struct Turn {
   std::optional<std::string> system;
   std::vector<int32_t> context;  // an earlier answer's: its prompt and its text
   bool raw = false;              // the prompt is the text itself
+  Json variables = nullptr;      // more of the template's
 };
 
 struct TurnPrompt {
   std::vector<int32_t> ids;
+  std::string text;              // behind the context
   bool system_left_out = false;  // the template has no place for it after the first turn
 };
 

@@ -44,6 +44,24 @@ std::optional<BodyError> join_parts(const Json& parts, const std::string& where,
   return std::nullopt;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+}  // namespace
+
+std::optional<BodyError> plain_content(Json& content, const std::string& where) {
+  if (content.is_string()) return std::nullopt;
+  if (!content.is_array()) return BodyError{where, fmt::format("'{}' must be a string or an array of parts", where)};
+  std::string text;
+  if (auto problem = join_parts(content, where, text)) return problem;
+  content = std::move(text);
+  return std::nullopt;
+}
+
 std::optional<BodyError> plain_message(Json& message, const std::string& where) {
   if (!message.is_object()) return BodyError{where, fmt::format("'{}' must be an object", where)};
   const std::string role = text_of(message, "role");
@@ -63,54 +81,13 @@ std::optional<BodyError> plain_message(Json& message, const std::string& where) 
     message["content"] = "";
     return std::nullopt;
   }
-  if (message["content"].is_array()) {
-    std::string text;
-    if (auto problem = join_parts(message["content"], place, text)) return problem;
-    message["content"] = std::move(text);
-  }
-  if (!message["content"].is_string()) {
-    return BodyError{place, fmt::format("'{}' must be a string or an array of parts", place)};
-  }
-  return std::nullopt;
+  return plain_content(message["content"], place);
 }
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-}  // namespace
 
 std::optional<BodyError> plain_messages(Json& messages) {
   if (messages.empty()) return BodyError{"messages", "'messages' is empty"};
   for (size_t i = 0; i < messages.size(); ++i) {
     if (auto problem = plain_message(messages[i], fmt::format("messages[{}]", i))) return problem;
-  }
-  return std::nullopt;
-}
-
-std::optional<BodyError> input_messages(const Json& input, const std::string& instructions, Json& messages) {
-  messages = Json::array();
-  if (!instructions.empty()) messages.push_back({{"role", "system"}, {"content", instructions}});
-  if (input.is_string()) {
-    messages.push_back({{"role", "user"}, {"content", input}});
-    return std::nullopt;
-  }
-  if (!input.is_array() || input.empty()) {
-    return BodyError{"input", "'input' must be a text or an array of messages"};
-  }
-  for (size_t i = 0; i < input.size(); ++i) {
-    const std::string where = fmt::format("input[{}]", i);
-    const Json& item = input[i];
-    if (item.is_object() && item.contains("type") && item["type"] != "message") {
-      return BodyError{where + ".type", fmt::format("'{}' is of type {}: only messages are supported", where,
-                                                    item["type"].dump(-1, ' ', false, Json::error_handler_t::replace))};
-    }
-    Json message = item;
-    if (auto problem = plain_message(message, where)) return problem;
-    messages.push_back({{"role", message["role"]}, {"content", message["content"]}});
   }
   return std::nullopt;
 }

@@ -1,5 +1,5 @@
 // Conversations as OpenAI's APIs write them, as the templates take them: a role and a text. Pure functions; any thread.
-// Source documents: platform.openai.com/docs/api-reference, chat/create and responses/create.
+// Source document: platform.openai.com/docs/api-reference/chat/create.
 #pragma once
 
 #include <optional>
@@ -14,26 +14,21 @@ namespace quern::server {
 // name; tool calls and their results are kept for templates that have a place for them.
 std::optional<BodyError> plain_messages(Json& messages);
 
-// The same for the input of the responses API, a text or a list of messages, with its instructions first.
-std::optional<BodyError> input_messages(const Json& input, const std::string& instructions, Json& messages);
+// The same for one message, and for the content of something; `where` names it in errors.
+std::optional<BodyError> plain_message(Json& message, const std::string& where);
+std::optional<BodyError> plain_content(Json& content, const std::string& where);
 
 // The prompt that a chat rendered as `text` becomes where its last message is to be continued: it ends with what the
 // message has so far, without what the template puts behind. nullopt where the template changed the message beyond
 // recognition.
 std::optional<std::string> continued(const std::string& text, const Json& messages);
 
-// JSON schemas of both.
+// The JSON schema of a chat's messages.
 inline constexpr const char* kMessagesSchema = R"({"type": "array", "minItems": 1, "items": {"type": "object",
   "required": ["role"], "properties": {
     "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
     "content": {"anyOf": [{"type": "string"}, {"type": "null"}, {"type": "array", "minItems": 1, "items": {
       "type": "object", "required": ["type", "text"], "properties": {
         "type": {"enum": ["text"]}, "text": {"type": "string"}}}}]}}}})";
-inline constexpr const char* kInputSchema = R"({"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1,
-  "items": {"type": "object", "required": ["role", "content"], "properties": {
-    "type": {"enum": ["message"]}, "role": {"enum": ["system", "developer", "user", "assistant"]},
-    "content": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {
-      "type": "object", "required": ["type", "text"], "properties": {
-        "type": {"enum": ["input_text", "output_text"]}, "text": {"type": "string"}}}}]}}}}]})";
 
 }  // namespace quern::server

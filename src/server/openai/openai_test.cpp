@@ -104,22 +104,6 @@ TEST(Messages, SayWhatIsWrongAndWhere) {
   EXPECT_NE(problem->message.find("image_url"), std::string::npos);
 }
 
-TEST(Messages, OfAnInput) {
-  Json messages;
-  ASSERT_FALSE(input_messages("hello", "be brief", messages));
-  EXPECT_EQ(messages,
-            Json::parse(R"([{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}])"));
-  const Json items = Json::parse(R"([{"type": "message", "id": "m", "status": "completed", "role": "assistant",
-    "content": [{"type": "output_text", "text": "a", "annotations": []}]}])");
-  ASSERT_FALSE(input_messages(items, "", messages));
-  EXPECT_EQ(messages, Json::parse(R"([{"role": "assistant", "content": "a"}])"));
-  for (const char* wrong : {"[]", "7", "{}", "[7]", R"([{"type": "function_call", "name": "f"}])",
-                            R"([{"type": {}, "role": "user", "content": ""}])",
-                            R"([{"role": "user", "content": [{"type": "input_image"}]}])"}) {
-    EXPECT_TRUE(input_messages(Json::parse(wrong), "", messages)) << wrong;
-  }
-}
-
 TEST(Messages, AreContinuedWhereTheyEnd) {
   const auto last = [](const char* content) { return Json::array({{{"role", "assistant"}, {"content", content}}}); };
   EXPECT_EQ(continued("<user>ab<end><bot>ab<end>\n", last("ab")), "<user>ab<end><bot>ab");

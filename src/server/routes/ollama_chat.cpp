@@ -4,6 +4,7 @@
 #include "server/generation.h"
 #include "server/ollama/reply.h"
 #include "server/tools/chat_turn.h"
+#include "server/tools/thinking.h"
 
 namespace quern::server {
 
@@ -20,10 +21,9 @@ constexpr const char* kOllamaToolsSchema = R"({"type": ["array", "null"], "items
     "function": {"type": "object", "required": ["name"], "properties": {
       "name": {"type": "string"}, "description": {"type": ["string", "null"]},
       "parameters": {"type": ["object", "null"]}}}}}})";
-constexpr const char* kThinkSchema = R"({"enum": [true, false, "low", "medium", "high", null]})";
 
 struct ChatBody : TextBody {
-  Json messages, tools = Json::array(), tool_choice, think;
+  Json messages, tools = Json::array(), tool_choice;
   ToolWish wish;  // made of the members
 
   void fields(FieldVisitor& v) {
@@ -33,8 +33,6 @@ struct ChatBody : TextBody {
     v.member({"tools", "Functions that the model may call"}, tools, kOllamaToolsSchema);
     v.member({"tool_choice", "quern's own, as OpenAI's: none, auto, required, or the function to call"}, tool_choice,
              kToolChoiceSchema);
-    v.member({"think", "Whether the model thinks first, told apart; some models take low, medium or high"}, think,
-             kThinkSchema);
   }
 };
 
@@ -74,37 +72,15 @@ std::optional<BodyError> read_tools(ChatBody& body, ToolStore& store) {
   return std::nullopt;
 }
 
-std::optional<BodyError> check_think(const Json& think) {
-  if (think.is_null() || think.is_boolean() || think == "low" || think == "medium" || think == "high")
-    return std::nullopt;
-  return BodyError{"think", "'think' must be true, false, low, medium or high"};
-}
-
-// Thinking as the variables of templates that have such; whether the model has any is known only now.
-Result<Json> think_variables(const Json& think, const Model& model) {
-  Json extra = Json::object();
-  if (think.is_null()) return extra;
-  const bool wanted = think != false;
-  if (wanted && !model.reasons) {
-    return fail_f(ErrorCode::kInvalidArgument, "'think': {} does not support thinking", model.name);
-  }
-  for (const char* name : {"enable_thinking", "thinking"}) {
-    if (tools::has(model.engine().chat_template(), name)) extra[name] = wanted;
-  }
-  if (think.is_string()) extra["reasoning_effort"] = think;
-  return extra;
-}
-
 void start(Run r, const ChatBody& body) {
   r.chat = true;
-  auto extra = think_variables(body.think, *r.model);
+  auto extra = think_variables(body.think, "think", *r.model);
   if (!extra) return r.call->fail(extra.error());
   auto turn = turn_text(*r.call, *r.model, body.wish, body.messages, *extra);
   if (!turn) return r.call->fail(turn.error());
   auto reader = hold_reply(*r.call, r.model, body.wish, turn->text, r.options);
   if (!reader) return r.call->fail(reader.error());
   r.reader = std::move(*reader);
-  r.show_thinking = body.think != false;
   if (r.call->app.config.log_prompts) r.call->record.prompt = dump(body.messages);
   if (auto ok = fit(r, turn_ids(r.model->engine(), *turn), body.truncate); !ok) return r.call->fail(ok.error());
   run(std::move(r));
@@ -116,7 +92,6 @@ void chat(const std::shared_ptr<Call>& call) {
   if (!call->read(body, Unknown::kIgnore) || !body.read(*call)) return;
   if (body.messages.empty()) return load_or_unload(call, body, /*chat=*/true);
   if (auto ok = make_plain(body.messages); !ok) return call->fail(ok.error());
-  if (const auto problem = check_think(body.think)) return call->refuse(*problem);
   if (const auto problem = read_tools(body, call->app.tool_store)) return call->refuse(*problem);
   with_run(call, body, begun, [body](Run r) { start(std::move(r), body); });
 }

@@ -4,6 +4,8 @@
 #include "server/generation.h"
 #include "server/ollama/reply.h"
 #include "server/ollama/turn.h"
+#include "server/tools/chat_turn.h"
+#include "server/tools/thinking.h"
 
 namespace quern::server {
 
@@ -27,7 +29,6 @@ struct GenerateBody : TextBody {
     v.refuse("suffix", "text cannot be filled in between two others", {"\"\""});
     v.refuse("template", "the model's own template is used; write the whole text and say raw", {"\"\""});
     v.refuse("images", "no model here reads images", {"[]"});
-    v.refuse("think", "thinking is not told apart from the answer", {"false"});
   }
 };
 
@@ -43,9 +44,20 @@ Result<std::vector<int32_t>> read_context(const Json& context) {
   return ids;
 }
 
-void start(Run r, const GenerateBody& body, const Turn& turn) {
+void start(Run r, const GenerateBody& body, Turn turn) {
+  if (turn.raw && !body.think.is_null() && body.think != false) {
+    return r.call->refuse({"think", "with 'raw' the prompt is the whole text: 'think' has no place"});
+  }
+  auto variables = think_variables(body.think, "think", *r.model);
+  if (!variables) return r.call->fail(variables.error());
+  turn.variables = std::move(*variables);
   auto prompt = turn_prompt(*r.model, turn);
   if (!prompt) return r.call->fail(prompt.error());
+  if (!turn.raw) {
+    auto reader = hold_reply(*r.call, r.model, ToolWish{}, prompt->text, r.options);
+    if (!reader) return r.call->fail(reader.error());
+    r.reader = std::move(*reader);
+  }
   if (prompt->system_left_out) r.call->tell_ignored({"system"});
   if (r.call->app.config.log_prompts) r.call->record.prompt = body.prompt;
   if (auto ok = fit(r, std::move(prompt->ids), body.truncate); !ok) return r.call->fail(ok.error());

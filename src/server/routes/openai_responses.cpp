@@ -1,4 +1,4 @@
-// /v1/responses: text in, text out; nothing is stored. Source document:
+// /v1/responses: texts, function calls and reasoning, in and out as items; nothing is stored. Source document:
 // platform.openai.com/docs/api-reference/responses and responses-streaming.
 #include <algorithm>
 
@@ -7,30 +7,35 @@
 #include "server/call.h"
 #include "server/generation.h"
 #include "server/openai/answer.h"
-#include "server/openai/json_text.h"
-#include "server/openai/messages.h"
 #include "server/openai/prompt_group.h"
+#include "server/openai/response_input.h"
+#include "server/openai/response_output.h"
 #include "server/openai/sampling_members.h"
+#include "server/tools/chat_turn.h"
+#include "server/tools/thinking.h"
 
 namespace quern::server {
 
 namespace {
 
 constexpr const char* kStateless = "nothing is stored here: send the whole conversation";
-constexpr const char* kNoTools = "tools are called in /v1/chat/completions";
 constexpr const char* kMetadataSchema = R"({"type": "object", "additionalProperties": {"type": "string"}})";
+constexpr const char* kReasoningSchema = R"({"type": ["object", "null"], "properties": {
+  "effort": {"enum": ["none", "low", "medium", "high", null]}}, "additionalProperties": {"type": "null"}})";
 
 struct ResponseBody {
   std::string model;
-  Json input, text, metadata = Json::object();
+  Json input, text, metadata = Json::object(), tools = Json::array(), tool_choice, reasoning;
   std::optional<std::string> instructions;
   std::optional<int64_t> max_output_tokens;
-  bool stream = false;
+  bool stream = false, parallel_tool_calls = true;
   SamplingMembers sampling;
-  Json messages;  // made of the input
+  // Made of the members by check().
+  Json messages, think;
+  ToolWish wish;
 
   void fields(FieldVisitor& v) {
-    v.member({"input", "A text, or the messages of a conversation", {.required = true}}, input, kInputSchema);
+    v.member({"input", "A text, or the items of a conversation", {.required = true}}, input, kInputSchema);
     v.member({"model", "Name of the model, or \"default\""}, model);
     v.member({"instructions", "A system message in front"}, instructions);
     v.member({"max_output_tokens", "By default what the context holds", {.min = 1}}, max_output_tokens);
@@ -38,6 +43,11 @@ struct ResponseBody {
     v.member({"metadata", "Given back in the answer"}, metadata, kMetadataSchema);
     sampling.fields(v);
     v.member({"text", "format: what the answer must look like"}, text, kTextFormatSchema);
+    v.member({"tools", "Functions that the model may call"}, tools, kFlatToolsSchema);
+    v.member({"tool_choice", "none, auto, required, or the function to call; auto where there are tools"}, tool_choice,
+             kFlatToolChoiceSchema);
+    v.member({"parallel_tool_calls", "false: at most one call in an answer"}, parallel_tool_calls);
+    v.member({"reasoning", "effort: whether the model thinks first, and how much"}, reasoning, kReasoningSchema);
     unsupported(v);
   }
 
@@ -59,18 +69,14 @@ struct ResponseBody {
     v.refuse("prompt", "stored prompts are not known here", {});
     v.refuse("context_management", kStateless, {"[]"});
     v.refuse("truncation", "the server's prompt_policy decides about prompts that are too long", {R"("disabled")"});
-    v.refuse("tools", kNoTools, {"[]"});
-    v.refuse("tool_choice", kNoTools, {R"("none")", R"("auto")"});
-    v.refuse("parallel_tool_calls", kNoTools, {"true", "false"});
-    v.refuse("max_tool_calls", kNoTools, {});
     v.refuse("include", "an answer has nothing more to include", {"[]"});
     v.refuse("top_logprobs", "chat completions have them", {"0"});
-    v.refuse("reasoning", "a model's thinking is not told apart here", {"{}", R"({"effort": "none"})"});
     v.refuse("image", "only text is taken and given", {});
     v.refuse("moderation", "this server moderates nothing", {});
     v.refuse("access_programs", "they are OpenAI's", {});
     v.refuse("stream_options", "events need no padding here",
              {"{}", R"({"include_obfuscation": false})", R"({"include_obfuscation": true})"});
+    v.ignore("max_tool_calls", "it counts the calls of built-in tools, and there are none");
     v.ignore("store", "nothing is stored");
     v.ignore("service_tier", "there is one tier; the header x-quern-priority has the priority");
     v.ignore("user", "keys tell users apart");
@@ -80,7 +86,8 @@ struct ResponseBody {
     v.ignore("prompt_cache_retention", "prefixes are kept as long as there is room");
   }
 
-  std::optional<BodyError> check() {
+  // With the tools of `store`.
+  std::optional<BodyError> check(ToolStore& store) {
     for (const auto& [name, value] : metadata.items()) {
       if (!value.is_string()) return BodyError{"metadata." + name, fmt::format("'metadata.{}' must be a string", name)};
     }
@@ -88,15 +95,43 @@ struct ResponseBody {
       if (name == "format" || (name == "verbosity" && (value.is_null() || value == "medium"))) continue;
       return BodyError{"text." + name, fmt::format("'text.{}' is not supported: only 'text.format' is", name)};
     }
+    if (auto problem = read_reasoning()) return problem;
+    if (auto problem = read_tools(tools, tool_choice, parallel_tool_calls, store, wish, ToolShape::kFlat))
+      return problem;
+    if (wish.offered() && format() != Json{{"type", "text"}}) {
+      return BodyError{"text.format",
+                       "'text.format' and 'tools' cannot be held at once: leave one of them out, or say tool_choice "
+                       "\"none\""};
+    }
     return input_messages(input, instructions.value_or(""), messages);
+  }
+
+  std::optional<BodyError> read_reasoning() {
+    for (const auto& [name, value] : reasoning.items()) {
+      if (value.is_null()) continue;
+      const std::string place = "reasoning." + name;
+      if (name != "effort") {
+        return BodyError{place, fmt::format("'{}' is not supported: what the model thinks is given as it is", place)};
+      }
+      think = value == "none" ? Json(false) : value;
+      if (value.is_boolean() || check_think(think)) {
+        return BodyError{place, fmt::format("'{}' must be none, low, medium or high", place)};
+      }
+    }
+    return std::nullopt;
   }
 };
 
 // One answer on its way: what its objects and events say of it.
 class Answer {
  public:
-  Answer(std::shared_ptr<Call> call, const ResponseBody& body, const Model& model, size_t removed)
-      : call_(std::move(call)), item_id_(answer_id(*call_, "msg_")) {
+  Answer(std::shared_ptr<Call> call, const ResponseBody& body, const Model& model, ReplyReader reader, size_t removed)
+      : call_(std::move(call)),
+        stream_(body.stream),
+        reader_(std::move(reader)),
+        output_(answer_id(*call_, ""), teller()) {
+    if (reader_) parser_ = reader_.parser(0);
+    const auto given = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
     response_ = {{"id", answer_id(*call_, "resp_")},
                  {"object", "response"},
                  {"created_at", static_cast<int64_t>(call_->record.time_s)},
@@ -104,69 +139,94 @@ class Answer {
                  {"background", false},
                  {"error", nullptr},
                  {"incomplete_details", nullptr},
-                 {"instructions", body.instructions ? Json(*body.instructions) : Json(nullptr)},
-                 {"max_output_tokens", body.max_output_tokens ? Json(*body.max_output_tokens) : Json(nullptr)},
+                 {"instructions", given(body.instructions)},
+                 {"max_output_tokens", given(body.max_output_tokens)},
                  {"metadata", body.metadata},
                  {"model", model.name},
                  {"output", Json::array()},
-                 {"parallel_tool_calls", false},
+                 {"parallel_tool_calls", body.parallel_tool_calls},
                  {"previous_response_id", nullptr},
+                 {"reasoning", body.reasoning.is_null() ? Json::object() : body.reasoning},
                  {"store", false},
                  {"temperature", body.sampling.temperature},
                  {"text", {{"format", body.format()}}},
-                 {"tool_choice", "none"},
-                 {"tools", Json::array()},
+                 {"tool_choice", body.tool_choice.is_null() ? Json("auto") : body.tool_choice},
+                 {"tools", body.tools},
                  {"top_p", body.sampling.top_p},
                  {"truncation", removed > 0 ? "auto" : "disabled"},
                  {"usage", nullptr},
                  {"system_fingerprint", fingerprint(model)}};
-    delta_open_ = fmt::format(R"(,"item_id":"{}","output_index":0,"content_index":0,"delta":)", item_id_);
   }
 
-  // The response as it ended.
-  Json finished(const std::vector<Generation>& done, const std::string& figures) {
-    const Completion& c = done[0].completions[0];
-    status_ = finish_reason(c.reason) == "stop" ? "completed" : "incomplete";
-    const Usage usage = usage_of(done);
-    Json r = response_;
-    r["status"] = status_;
-    r["completed_at"] = static_cast<int64_t>(wall_clock_s());
-    if (status_ == "incomplete") {
-      r["incomplete_details"] = Json::object();  // of what was cancelled the API knows no reason
-      if (c.reason != StopReason::kCancelled) r["incomplete_details"]["reason"] = "max_output_tokens";
+  void token(const TokenEvent& e) {
+    if (stream_) begin();
+    if (!parser_) {
+      if (stream_) output_.add_text(e.text);
+      return;
     }
-    r["output"].push_back(item(status_, part(c.text)));
-    r["usage"] = {{"input_tokens", usage.prompt_tokens},
-                  {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}}},
-                  {"output_tokens", usage.completion_tokens},
-                  {"output_tokens_details", {{"reasoning_tokens", 0}}},
-                  {"total_tokens", usage.prompt_tokens + usage.completion_tokens}};
-    r["quern"] = Json::parse(figures);
-    return r;
+    const bool thinking = parser_->in_reasoning();
+    const std::vector<tools::Delta> deltas = parser_->feed(e.text);
+    if (!e.end && (thinking || parser_->in_reasoning())) ++reasoning_tokens_;
+    if (!stream_) return;
+    for (const tools::Delta& delta : deltas) output_.add(delta);
   }
 
-  void stream_delta(std::string_view text) {
-    begin();
-    if (text.empty()) return;
-    std::string event = head("response.output_text.delta");
-    event += delta_open_;
-    append_json_string(event, text);
-    event += R"(,"logprobs":[]})";
-    call_->event("response.output_text.delta", event);
-  }
-
-  void stream_end(const std::vector<Generation>& done, const std::string& figures) {
-    begin();
-    const std::string& text = done[0].completions[0].text;
-    const Json response = finished(done, figures);
-    send_in_item("response.output_text.done", {{"text", text}, {"logprobs", Json::array()}});
-    send_in_item("response.content_part.done", {{"part", part(text)}});
-    send("response.output_item.done", {{"output_index", 0}, {"item", item(status_, part(text))}});
-    send(fmt::format("response.{}", status_), {{"response", response}});
+  void end(Result<std::vector<Generation>> done, const GenerateOptions& options, size_t removed) {
+    if (!done) return failed(done.error());
+    const Completion& c = (*done)[0].completions[0];
+    if (call_->app.config.log_prompts) call_->record.answer = c.text;
+    if (stream_) begin();
+    const ParsedReply reply = whole(c);
+    Json figures = Json::parse(figures_json(*done, std::span(&removed, 1), options));
+    if (!reply.problems.empty()) figures["call_problems"] = reply.problems;
+    const Json response = finished(c.reason, usage_of(*done), std::move(figures));
+    if (!stream_) return call_->respond(response);
+    send(fmt::format("response.{}", response["status"].get_ref<const std::string&>()), {{"response", response}});
     call_->end();
   }
 
-  void stream_failure(const Error& error) {
+ private:
+  ResponseOutput::Tell teller() {
+    if (!stream_) return {};
+    return [this](std::string_view type, std::string_view members) { send_text(type, members); };
+  }
+
+  // Of a stream what was held back is told now; else all of it becomes items.
+  ParsedReply whole(const Completion& c) {
+    ParsedReply reply;
+    std::vector<tools::Delta> rest;
+    if (parser_) {
+      reply = parser_->finish(&rest);
+      keep_calls(*call_, reader_, c, reply);
+    } else {
+      reply.content = c.text;
+    }
+    if (!stream_) output_.add(reply);
+    for (size_t i = 0; stream_ && i < rest.size(); ++i) output_.add(rest[i]);
+    return reply;
+  }
+
+  // The response as it ended.
+  Json finished(StopReason reason, const Usage& usage, Json figures) {
+    const char* status = finish_reason(reason) == "stop" ? "completed" : "incomplete";
+    Json r = response_;
+    r["status"] = status;
+    r["completed_at"] = static_cast<int64_t>(wall_clock_s());
+    if (r["status"] == "incomplete") {
+      r["incomplete_details"] = Json::object();  // of what was cancelled the API knows no reason
+      if (reason != StopReason::kCancelled) r["incomplete_details"]["reason"] = "max_output_tokens";
+    }
+    r["output"] = output_.finish(status);
+    r["usage"] = {{"input_tokens", usage.prompt_tokens},
+                  {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}}},
+                  {"output_tokens", usage.completion_tokens},
+                  {"output_tokens_details", {{"reasoning_tokens", reasoning_tokens_}}},
+                  {"total_tokens", usage.prompt_tokens + usage.completion_tokens}};
+    r["quern"] = std::move(figures);
+    return r;
+  }
+
+  void failed(const Error& error) {
     if (begun_) {
       Json response = response_;
       response["status"] = "failed";
@@ -176,30 +236,14 @@ class Answer {
     call_->fail(error);
   }
 
- private:
-  static Json part(std::string_view text) {
-    return {{"type", "output_text"}, {"text", text}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
+  // `members` as they follow others.
+  void send_text(std::string_view type, std::string_view members) {
+    call_->event(type, fmt::format(R"({{"type":"{}","sequence_number":{}{}}})", type, sequence_++, members));
   }
 
-  [[nodiscard]] Json item(std::string_view status, Json content) const {
-    Json parts = Json::array();
-    if (!content.is_null()) parts.push_back(std::move(content));
-    return {{"id", item_id_}, {"type", "message"}, {"status", status}, {"role", "assistant"}, {"content", parts}};
-  }
-
-  std::string head(std::string_view type) {
-    return fmt::format(R"({{"type":"{}","sequence_number":{})", type, sequence_++);
-  }
-
-  void send(const std::string& type, const Json& members) {
+  void send(std::string_view type, const Json& members) {
     const std::string text = dump(members);
-    call_->event(type, fmt::format("{},{}", head(type), std::string_view(text).substr(1)));
-  }
-
-  void send_in_item(const std::string& type, const Json& more) {
-    Json members = {{"item_id", item_id_}, {"output_index", 0}, {"content_index", 0}};
-    members.update(more);
-    send(type, members);
+    send_text(type, "," + text.substr(1, text.size() - 2));
   }
 
   void begin() {
@@ -208,15 +252,15 @@ class Answer {
     call_->begin_events();
     send("response.created", {{"response", response_}});
     send("response.in_progress", {{"response", response_}});
-    send("response.output_item.added", {{"output_index", 0}, {"item", item("in_progress", nullptr)}});
-    send_in_item("response.content_part.added", {{"part", part("")}});
   }
 
   const std::shared_ptr<Call> call_;
-  const std::string item_id_;
+  const bool stream_;
+  const ReplyReader reader_;
+  std::unique_ptr<tools::ReplyParser> parser_;  // null: all is text
+  ResponseOutput output_;
   Json response_;
-  std::string delta_open_, status_;
-  uint64_t sequence_ = 0;
+  uint64_t sequence_ = 0, reasoning_tokens_ = 0;
   bool begun_ = false;
 };
 
@@ -226,23 +270,23 @@ void generate(const std::shared_ptr<Call>& call, const ResponseBody& body, const
   GenerateOptions& options = requests[0].options;
   if (auto problem = body.sampling.take(info.n_vocab, options.sampling)) return call->refuse(*problem);
   if (auto problem = body.take_grammar(call->app.grammars, options.grammar)) return call->refuse(*problem);
-  auto prompt = chat_prompt(*model, body.messages, nullptr, nullptr);
-  if (!prompt) return call->fail(prompt.error());
-  auto fit = fit_prompt(*call, *model, std::move(*prompt), 0);
+  auto extra = think_variables(body.think, "reasoning.effort", *model);
+  if (!extra) return call->refuse({"reasoning.effort", extra.error().message});
+  auto turn = turn_text(*call, *model, body.wish, body.messages, *extra);
+  if (!turn) return call->fail(turn.error());
+  auto reader = hold_reply(*call, model, body.wish, turn->text, options);
+  if (!reader) return call->refuse({"tools", fmt::format("'tools': {}", reader.error().message)});
+  auto fit = fit_prompt(*call, *model, turn_ids(model->engine(), *turn), 0);
   if (!fit) return call->fail(fit.error());
   if (call->app.config.log_prompts) call->record.prompt = dump(body.messages);
   requests[0].prompt = std::move(fit->ids);
   options.max_tokens = body.max_output_tokens ? static_cast<size_t>(*body.max_output_tokens) : info.n_ctx;
-  auto answer = std::make_shared<Answer>(call, body, *model, fit->removed);
+  const bool reads = static_cast<bool>(*reader);
+  auto answer = std::make_shared<Answer>(call, body, *model, std::move(*reader), fit->removed);
   PromptEvents events;
-  if (body.stream) events.on_token = [answer](size_t, const TokenEvent& e) { answer->stream_delta(e.text); };
-  events.on_end = [call, answer, options, stream = body.stream,
-                   removed = fit->removed](Result<std::vector<Generation>> done) {
-    if (!done) return stream ? answer->stream_failure(done.error()) : call->fail(done.error());
-    if (call->app.config.log_prompts) call->record.answer = (*done)[0].completions[0].text;
-    const std::string figures = figures_json(*done, std::span(&removed, 1), options);
-    if (stream) return answer->stream_end(*done, figures);
-    call->respond(answer->finished(*done, figures));
+  if (body.stream || reads) events.on_token = [answer](size_t, const TokenEvent& e) { answer->token(e); };
+  events.on_end = [answer, options, removed = fit->removed](Result<std::vector<Generation>> done) {
+    answer->end(std::move(done), options, removed);
   };
   start_prompts(call, model, std::move(requests), std::move(events));
 }
@@ -250,7 +294,7 @@ void generate(const std::shared_ptr<Call>& call, const ResponseBody& body, const
 void respond(const std::shared_ptr<Call>& call) {
   auto body = std::make_shared<ResponseBody>();
   if (!call->read(*body, Unknown::kRefuse)) return;
-  if (auto problem = body->check()) return call->refuse(*problem);
+  if (auto problem = body->check(call->app.tool_store)) return call->refuse(*problem);
   with_model(call, body->model, std::nullopt,
              [call, body](const std::shared_ptr<Model>& model) { generate(call, *body, model); });
 }
@@ -259,7 +303,8 @@ Json response_answer() {
   return Json::parse(R"({"type": "object", "required": ["id", "object", "created_at", "model", "output", "status"],
     "properties": {"id": {"type": "string"}, "object": {"enum": ["response"]}, "created_at": {"type": "integer"},
     "model": {"type": "string"}, "status": {"enum": ["completed", "incomplete"]}, "output": {"type": "array",
-      "items": {"type": "object", "required": ["id", "type", "status", "role", "content"]}},
+      "items": {"type": "object", "required": ["id", "type", "status"], "properties": {
+        "type": {"enum": ["reasoning", "message", "function_call"]}}}},
     "usage": {"type": "object"}, "quern": {"type": "object"}}})");
 }
 

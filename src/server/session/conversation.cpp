@@ -2,6 +2,7 @@
 
 #include "server/grammars.h"
 #include "server/openai/messages.h"
+#include "server/tools/tool_wish.h"
 
 namespace quern::server {
 
@@ -40,8 +41,9 @@ void StreamOptions::fields(FieldVisitor& v) {
   v.member({"priority", "0 to 9, higher first; at most the key's own", {.min = 0, .max = 9}}, priority);
   v.member({"deadline", "Seconds that a turn may take", {.min = 0, .max = 1e6}}, deadline);
   v.refuse("n", "a session has one answer at a time", {"1"});
-  v.refuse("tools", "answers are text", {"[]"});
-  v.refuse("tool_choice", "answers are text", {"\"none\"", "\"auto\""});
+  v.member({"tools", "Functions that the model may call; an empty array: none any more"}, tools, kToolsSchema);
+  v.member({"tool_choice", "none, auto, required, or the function to call"}, tool_choice, kToolChoiceSchema);
+  v.member({"parallel_tool_calls", "false: at most one call in an answer"}, parallel_tool_calls);
   v.member({"response_format", "What the answer must look like"}, response_format, kResponseFormatSchema);
   v.refuse("echo", "the prompt is not sent back", {"false"});
   v.refuse("stream", "a session always streams", {"true"});
@@ -64,11 +66,14 @@ std::optional<BodyError> StartBody::check() {
   if (options.top_logprobs > 0 && !options.logprobs) {
     return BodyError{"top_logprobs", "'top_logprobs' wants 'logprobs': true"};
   }
-  return has_messages ? plain_messages(messages) : std::nullopt;
+  if (!has_messages) return std::nullopt;
+  if (auto problem = plain_messages(messages)) return problem;
+  return check_tool_messages(messages);
 }
 
 size_t Conversation::bytes() const {
-  return json_bytes(messages) + text.size() + kept_text.size() + kept_ids.size() * sizeof(int32_t);
+  return json_bytes(messages) + json_bytes(options.tools) + text.size() + kept_text.size() +
+         kept_ids.size() * sizeof(int32_t);
 }
 
 }  // namespace quern::server

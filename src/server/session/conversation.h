@@ -21,7 +21,8 @@ struct StreamOptions {
   std::vector<std::string> stop;
   bool stateful = false, acks = false, ignore_eos = false, logprobs = false, return_ids = false;
   int64_t top_logprobs = 0;
-  Json chat_template_kwargs, response_format;
+  Json chat_template_kwargs, response_format, tools = Json::array(), tool_choice;
+  bool parallel_tool_calls = true;
 
   void fields(FieldVisitor& v);
 };

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "server/openai/messages.h"
+
 namespace quern::server {
 
 namespace {
@@ -31,13 +33,14 @@ struct StartMessage {
 
 struct AppendMessage {
   std::string type, session, ref;
-  Json message;
+  Json message, messages;
   std::optional<std::string> prompt;
   void fields(FieldVisitor& v) {
     v.member({"type", "append"}, type);
     v.member({"session", "", {.required = true}}, session);
     v.member({"ref", ""}, ref);
     v.member({"message", ""}, message, R"({"type": "object"})");
+    v.member({"messages", ""}, messages, kMessagesSchema);
     v.member({"prompt", ""}, prompt);
   }
 };
@@ -102,7 +105,11 @@ StreamResult<StartBody> read_start(const ClientMessage& message, StreamOptions o
   AppendMessage append;
   if (auto wrong = read_strictly(message.raw, append)) return tl::unexpected(std::move(*wrong));
   StartBody body{.session = append.session, .ref = append.ref, .options = std::move(options)};
-  if (!append.message.is_null()) body.messages = Json::array({append.message});
+  if (!append.message.is_null() && !append.messages.is_null()) {
+    return tl::unexpected(StreamError{
+        .code = "invalid_value", .message = "'message' and 'messages' exclude each other", .param = "messages"});
+  }
+  body.messages = append.message.is_null() ? std::move(append.messages) : Json::array({append.message});
   body.prompt = append.prompt;
   return check_start(std::move(body));
 }

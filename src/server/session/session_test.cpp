@@ -440,6 +440,11 @@ TEST(StreamMessage, ReadsWhatItKnows) {
   EXPECT_EQ(start->options.max_tokens, 5);
   EXPECT_FALSE(read_message(R"({"type":"append","session":"s","message":{"role":"user","content":"c"}})", m));
   EXPECT_EQ(read_start(m, {})->messages.size(), 1u);
+  EXPECT_FALSE(
+      read_message(R"({"type":"append","session":"s","messages":[{"role":"tool","tool_call_id":"a","content":"1"},
+                               {"role":"tool","tool_call_id":"b","content":"2"}]})",
+                   m));
+  EXPECT_EQ(read_start(m, {})->messages.size(), 2u);
 }
 
 TEST(StreamMessage, RefusesTheRest) {
@@ -452,7 +457,13 @@ TEST(StreamMessage, RefusesTheRest) {
   EXPECT_EQ(refused(R"({"type":"close"})").param, "session");
   EXPECT_EQ(refused(R"({"type":"start","prompt":"p","tempereture":1})").message,
             "'tempereture' is not a known parameter; did you mean 'temperature'?");
-  EXPECT_EQ(refused(R"({"type":"start","prompt":"p","tools":[{}]})").param, "tools");
+  EXPECT_EQ(refused(R"({"type":"start","prompt":"p","tools":{}})").param, "tools");
+  EXPECT_EQ(refused(R"({"type":"append","session":"s","messages":[{"role":"assistant","tool_calls":[1]}]})").param,
+            "messages[0].tool_calls[0]");
+  EXPECT_EQ(refused(R"({"type":"append","session":"s","message":{"role":"user","content":"a"},
+                        "messages":[{"role":"user","content":"b"}]})")
+                .param,
+            "messages");
   EXPECT_EQ(refused(R"({"type":"append","session":"s"})").param, "messages");
 }
 

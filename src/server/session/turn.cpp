@@ -8,6 +8,8 @@
 #include "server/openai/answer.h"
 #include "server/openai/json_text.h"
 #include "server/openai/logprobs.h"
+#include "server/tools/chat_turn.h"
+#include "server/tools/reply_json.h"
 
 namespace quern::server {
 
@@ -29,6 +31,9 @@ struct Work {
   RequestRecord record;
   double start = now_s();
   std::string truncated;
+  ReplyReader reader = {};                 // where answers are more than text
+  std::vector<std::string> warnings = {};  // of the tools
+  bool render_special = false;             // in answers
 
   // The session's turn is over before it began.
   void refuse(StreamError error) {
@@ -66,7 +71,9 @@ class ServiceTurn final : public TurnControl {
 class TurnSink final : public RequestSink {
  public:
   TurnSink(std::shared_ptr<Work> work, std::shared_ptr<Model> model)
-      : work_(std::move(work)), model_(std::move(model)) {}
+      : work_(std::move(work)), model_(std::move(model)) {
+    if (work_->reader) parser_ = work_->reader.parser(0);
+  }
 
   void on_accepted(RequestId id) override {
     const auto control = std::make_shared<ServiceTurn>(model_, id);
@@ -76,17 +83,16 @@ class TurnSink final : public RequestSink {
 
   bool on_token(const TokenEvent& event) override {
     const StreamOptions& o = work_->next.options;
-    // Until a character is whole there is nothing to show.
-    if (event.text.empty() && !o.return_ids && !o.logprobs) return true;
-    members_.assign(R"(,"text":)");
-    append_json_string(members_, event.text);
-    if (o.return_ids && !event.end) members_.append(R"(,"id":)").append(std::to_string(event.id));
+    std::string more;
+    if (o.return_ids && !event.end) more.append(R"(,"id":)").append(std::to_string(event.id));
     if (o.logprobs) {
-      members_.append(R"(,"logprobs":)");
-      append_chat_logprob(members_, model_->engine(), event.id, event.logprob, event.top,
+      more.append(R"(,"logprobs":)");
+      append_chat_logprob(more, model_->engine(), event.id, event.logprob, event.top,
                           static_cast<size_t>(o.top_logprobs));
     }
-    return work_->session->append(work_->turn, "token", members_);
+    if (parser_) return tell(parser_->feed(event.text), more);
+    // Until a character is whole there is nothing to show.
+    return (event.text.empty() && more.empty()) || tell({}, event.text, more);
   }
 
   void on_end(Result<Generation> result) override {
@@ -98,6 +104,7 @@ class TurnSink final : public RequestSink {
     } else {
       fail(result.error());
     }
+    parser_.reset();  // before its model
     work_.reset();
     model_.reset();
   }
@@ -107,31 +114,67 @@ class TurnSink final : public RequestSink {
     Completion& answer = generation.completions[0];
     const bool cancelled = answer.reason == StopReason::kCancelled;
     if (cancelled) work_->app.metrics.cancelled(CancelCause::kRequest);
-    const std::string_view reason = finish_reason(answer.reason);
+    const ParsedReply reply = whole(answer);
+    const std::string_view reason = finish_reason(answer.reason, !reply.calls.empty());
     std::string members =
         fmt::format(R"(,"finish_reason":"{}","usage":{})", reason, usage_json(usage_of({&generation, 1})));
     if (!work_->truncated.empty()) members += fmt::format(R"(,"truncated":"{}")", work_->truncated);
+    if (!work_->warnings.empty()) members += fmt::format(R"(,"warnings":{})", dump(Json(work_->warnings)));
+    append_call_problems(members, reply.problems);
     if (work_->app.config.log_prompts) work_->record.answer = answer.text;
     work_->record.finish_reason = reason;
-    remember(answer);
+    remember(answer, reply);
     // The line first: who has the last event finds it in the log.
     work_->write_record(200);
     work_->session->end_turn(work_->turn, "end", members, std::make_shared<const Conversation>(std::move(work_->next)));
   }
 
-  void remember(Completion& answer) {
+  // The answer taken apart; what was held back of it is told.
+  ParsedReply whole(const Completion& answer) {
+    if (!parser_) return {.content = answer.text, .reasoning = {}, .calls = {}, .problems = {}};
+    std::vector<tools::Delta> rest;
+    ParsedReply reply = parser_->finish(&rest);
+    tell(rest, {});
+    keep_calls(work_->app.sampled_calls, work_->client.principal->tenant, work_->reader, answer, reply);
+    return reply;
+  }
+
+  // An event for each delta. `more`, of the token, goes with the first, or with one of its own.
+  bool tell(const std::vector<tools::Delta>& deltas, std::string_view more) {
+    bool wanted = true;
+    for (const tools::Delta& delta : deltas) {
+      const bool content = delta.kind == tools::Delta::Kind::kContent;
+      std::string member = ",";
+      if (!content && !append_openai_delta(member, delta)) continue;
+      wanted = tell(content ? "" : member, content ? std::string_view(delta.text) : "", more);
+      more = {};
+    }
+    return more.empty() ? wanted : tell({}, {}, more);
+  }
+
+  bool tell(std::string_view delta, std::string_view text, std::string_view more) {
+    members_.assign(R"(,"text":)");
+    append_json_string(members_, text);
+    members_.append(delta).append(more);
+    return work_->session->append(work_->turn, "token", members_);
+  }
+
+  void remember(Completion& answer, const ParsedReply& reply) {
     Conversation& next = work_->next;
     if (!next.options.stateful) {
       next = Conversation{.options = std::move(next.options)};
       return;
     }
     if (next.chat) {
-      next.messages.push_back({{"role", "assistant"}, {"content", answer.text}});
+      std::string message = R"({"role":"assistant",)";
+      append_openai_message(message, reply);
+      next.messages.push_back(Json::parse(message + "}"));
     } else {
       next.text += answer.text;
     }
     // Not where the tokens are not the text: the prompt was cut, or the answer at a stop string.
-    const bool exact = work_->truncated.empty() && model_->engine().detokenize(answer.ids) == answer.text;
+    const bool exact =
+        work_->truncated.empty() && model_->engine().detokenize(answer.ids, work_->render_special) == answer.text;
     if (!exact) {
       next.kept_text.clear();
       next.kept_ids.clear();
@@ -164,55 +207,80 @@ class TurnSink final : public RequestSink {
 
   std::shared_ptr<Work> work_;
   std::shared_ptr<Model> model_;
-  std::string members_;  // of one event, kept for its memory
+  std::unique_ptr<tools::ReplyParser> parser_;  // null: all is text
+  std::string members_;                         // of one event, kept for its memory
 };
 
-// The text and the tokens of the prompt; what the last turn left is not tokenized again.
-Result<std::vector<int32_t>> make_prompt(Work& work, const Model& model) {
-  Conversation& c = work.next;
-  if (c.chat) {
-    QUERN_TRY(work.prompt, chat_text(model, c.messages, Json::array(), c.options.chat_template_kwargs));
-  } else {
-    work.prompt = c.text;
-  }
-  const bool follows = !c.kept_ids.empty() && c.kept_model == model.name && work.prompt.starts_with(c.kept_text);
-  if (!follows) return tokenize_prompt(model.engine(), work.prompt);
+// What the prompt becomes where it does not follow the last turn's.
+Result<TurnText> make_text(const Work& work, const Model& model, const ToolWish& wish) {
+  const Conversation& c = work.next;
+  if (!c.chat) return TurnText{.text = c.text, .replies = {}};
+  return turn_text(work.app.sampled_calls, work.client.principal->tenant, model, wish, c.messages,
+                   c.options.chat_template_kwargs);
+}
+
+// What the last turn left is not tokenized again.
+std::vector<int32_t> make_prompt(Conversation& c, const Model& model, const TurnText& turn) {
+  const bool follows = !c.kept_ids.empty() && c.kept_model == model.name && turn.text.starts_with(c.kept_text);
+  if (!follows) return turn_ids(model.engine(), turn);
   std::vector<int32_t> ids = std::move(c.kept_ids);
-  const std::string_view rest = std::string_view(work.prompt).substr(c.kept_text.size());
+  const std::string_view rest = std::string_view(turn.text).substr(c.kept_text.size());
   const auto more = model.engine().tokenize(rest, /*add_special=*/false, /*parse_special=*/true);
   ids.insert(ids.end(), more.begin(), more.end());
   return ids;
 }
 
-StreamResult<ServiceRequest> make_request(Work& work, const Model& model) {
+// What the turn wants of tools, and of its answer's form.
+std::optional<BodyError> read_wishes(const Work& work, ToolWish& wish, GenerateOptions& options) {
   const StreamOptions& o = work.next.options;
-  auto ids = make_prompt(work, model);
-  if (!ids) return tl::unexpected(stream_error(ids.error()));
-  auto fit = fit_prompt(model, std::move(*ids), 0);
+  if (auto wrong = read_tools(o.tools, o.tool_choice, o.parallel_tool_calls, work.app.tool_store, wish)) return wrong;
+  if (wish.offered() && !work.next.chat) return BodyError{"tools", "'tools' are for messages, not for a text"};
+  if (auto wrong = read_response_format(o.response_format, "response_format", work.app.grammars, options.grammar)) {
+    return wrong;
+  }
+  if (!wish.offered() || !options.grammar) return std::nullopt;
+  return BodyError{"response_format",
+                   "'response_format' and 'tools' cannot be held at once: leave one of them out, or say tool_choice "
+                   "\"none\""};
+}
+
+StreamResult<ServiceRequest> make_request(Work& work, const std::shared_ptr<Model>& model) {
+  const StreamOptions& o = work.next.options;
+  ServiceRequest request;
+  ToolWish wish;
+  if (const auto wrong = read_wishes(work, wish, request.options)) return tl::unexpected(stream_error(*wrong));
+  auto turn = make_text(work, *model, wish);
+  if (!turn) return tl::unexpected(stream_error(turn.error()));
+  work.prompt = turn->text;
+  if (work.next.chat) {
+    auto reader = hold_reply(work.record.id, model, wish, work.prompt, request.options, work.warnings);
+    if (!reader) {
+      return tl::unexpected(stream_error(BodyError{"tools", fmt::format("'tools': {}", reader.error().message)}));
+    }
+    work.reader = std::move(*reader);
+  }
+  work.render_special = request.options.render_special;
+  auto fit = fit_prompt(*model, make_prompt(work.next, *model, *turn), 0);
   if (!fit) return tl::unexpected(stream_error(fit.error()));
   if (fit->removed > 0) {
     work.truncated = fmt::format("{}: {} tokens", fit->policy, fit->removed);
     work.record.truncation = work.truncated;
   }
   work.next.kept_ids = fit->ids;
-  ServiceRequest request;
   request.prompt = std::move(fit->ids);
-  if (const auto wrong = o.sampling.take(model.engine().info().n_vocab, request.options.sampling)) {
+  if (const auto wrong = o.sampling.take(model->engine().info().n_vocab, request.options.sampling)) {
     return tl::unexpected(stream_error(*wrong));
   }
-  const auto wrong_format =
-      read_response_format(o.response_format, "response_format", work.app.grammars, request.options.grammar);
-  if (wrong_format) return tl::unexpected(stream_error(*wrong_format));
   request.options.sampling.logprobs = o.logprobs ? static_cast<int32_t>(o.top_logprobs) : -1;
   request.options.stop = o.stop;
   request.options.ignore_eos = o.ignore_eos;
-  const size_t configured = model.settings.max_tokens;
+  const size_t configured = model->settings.max_tokens;
   request.options.max_tokens = o.max_tokens     ? static_cast<size_t>(*o.max_tokens)
                                : configured > 0 ? configured
-                                                : model.engine().info().n_ctx;
-  RankWish wish{.deadline_s = o.deadline};
-  if (o.priority) wish.priority = static_cast<double>(*o.priority);
-  set_rank(work.app.config, *work.client.principal, wish, request);
+                                                : model->engine().info().n_ctx;
+  RankWish rank{.deadline_s = o.deadline};
+  if (o.priority) rank.priority = static_cast<double>(*o.priority);
+  set_rank(work.app.config, *work.client.principal, rank, request);
   return request;
 }
 
@@ -225,7 +293,7 @@ void submit(const std::shared_ptr<Work>& work, const std::shared_ptr<Model>& mod
     work->session->end_turn(work->turn, "end", R"(,"finish_reason":"cancelled","usage":null)", nullptr);
     return work->started(std::nullopt);
   }
-  auto request = make_request(*work, *model);
+  auto request = make_request(*work, model);
   if (!request) return work->refuse(std::move(request.error()));
   if (work->app.config.log_prompts) work->record.prompt = work->prompt;
   // From here on `work` is the sink's thread's, unless the request was not taken.

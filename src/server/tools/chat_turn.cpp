@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kLongestWarning = 1000, kPromptEnd = 64;
 
 // The calls in a conversation that were sampled here, in its order.
-std::vector<SampledCall> sampled_in(const Call& call, const Json& messages) {
+std::vector<SampledCall> sampled_in(const SampledCalls& known, std::string_view tenant, const Json& messages) {
   std::vector<SampledCall> found;
   for (const Json& message : messages) {
     const auto calls = message.find("tool_calls");
@@ -28,7 +28,7 @@ std::vector<SampledCall> sampled_in(const Call& call, const Json& messages) {
       if (const auto id = one.find("id"); id != one.end() && id->is_string()) wanted.id = id->get<std::string>();
       wanted.name = function.at("name").get<std::string>();
       wanted.arguments = arguments->is_string() ? arguments->get<std::string>() : tools::json_text(*arguments);
-      SampledCall sampled = call.app.sampled_calls.find(call.principal->tenant, wanted);
+      SampledCall sampled = known.find(tenant, wanted);
       if (sampled.reply) found.push_back(std::move(sampled));
     }
   }
@@ -57,12 +57,14 @@ void restore_gaps(TurnText& turn) {
     const size_t place = turn.text.find(first, at);
     const std::string head = reply->text.substr(0, reply->text.find(first));
     if (place == std::string::npos || !is_blank(head)) continue;
-    const std::string_view before = std::string_view(turn.text).substr(at, place - at);
+    // The end of the prompt may reach back into the call before.
+    const size_t from = at - std::min(at, reply->prompt_end.size());
+    const std::string_view before = std::string_view(turn.text).substr(from, place - from);
     const size_t end = before.rfind(reply->prompt_end);
-    const size_t gap = end == std::string_view::npos ? end : end + reply->prompt_end.size();
-    const bool known = gap != std::string_view::npos && is_blank(before.substr(gap));
-    if (known) turn.text.replace(at + gap, before.size() - gap, head);
-    at = (known ? at + gap + head.size() : place) + first.size();
+    const size_t gap = end == std::string_view::npos ? end : from + end + reply->prompt_end.size();
+    const bool known = gap != std::string_view::npos && gap >= at && is_blank(before.substr(gap - from));
+    if (known) turn.text.replace(gap, place - gap, head);
+    at = (known ? gap + head.size() : place) + first.size();
   }
 }
 
@@ -72,8 +74,8 @@ bool is_whole(const Engine& engine, std::span<const int32_t> ids, std::string_vi
 
 }  // namespace
 
-Result<TurnText> turn_text(const Call& call, const Model& model, const ToolWish& wish, const Json& messages,
-                           const Json& extra, bool add_generation_prompt) {
+Result<TurnText> turn_text(const SampledCalls& known, std::string_view tenant, const Model& model, const ToolWish& wish,
+                           const Json& messages, const Json& extra, bool add_generation_prompt) {
   if (!model.chat_template) return fail(ErrorCode::kUnsupported, model.template_problem);
   ChatRequest request{.messages = messages,
                       .tools = wish.offered() ? wish.definitions : Json(nullptr),
@@ -85,7 +87,7 @@ Result<TurnText> turn_text(const Call& call, const Model& model, const ToolWish&
   QUERN_CHECK_OK(tools::prepare_tools(*model.tool_format, wish.offered(), request));
   TurnText turn;
   QUERN_TRY(turn.text, render_chat(*model.chat_template, request));
-  const std::vector<SampledCall> sampled = sampled_in(call, messages);
+  const std::vector<SampledCall> sampled = sampled_in(known, tenant, messages);
   if (sampled.empty() || !wish.tools) return turn;
   std::vector<ToolCall> calls;
   for (const SampledCall& one : sampled) {
@@ -95,6 +97,11 @@ Result<TurnText> turn_text(const Call& call, const Model& model, const ToolWish&
   turn.text = tools::restore_calls(*model.tool_format, *wish.tools->set(), turn.text, calls);
   restore_gaps(turn);
   return turn;
+}
+
+Result<TurnText> turn_text(const Call& call, const Model& model, const ToolWish& wish, const Json& messages,
+                           const Json& extra, bool add_generation_prompt) {
+  return turn_text(call.app.sampled_calls, call.principal->tenant, model, wish, messages, extra, add_generation_prompt);
 }
 
 std::vector<int32_t> turn_ids(const Engine& engine, const TurnText& turn) {
@@ -132,21 +139,21 @@ ParsedReply ReplyReader::read(size_t sample, std::string_view text) const {
   return one->finish();
 }
 
-Result<ReplyReader> hold_reply(Call& call, std::shared_ptr<const Model> model, const ToolWish& wish,
-                               std::string_view prompt, GenerateOptions& options) {
+Result<ReplyReader> hold_reply(std::string_view id, std::shared_ptr<const Model> model, const ToolWish& wish,
+                               std::string_view prompt, GenerateOptions& options, std::vector<std::string>& warnings) {
   ReplyReader reader;
   // A reply that is held to a format of its own has neither calls nor reasoning.
   if (!wish.offered() && (options.grammar || !model->reasons)) return reader;
   reader.tools = wish.offered() ? wish.tools->set() : std::make_shared<const tools::ToolSet>();
   reader.reasoning_open = model->tool_format->opens_reasoning(prompt);
-  const Digest seed = digest(std::as_bytes(std::span(call.id)));
+  const Digest seed = digest(std::as_bytes(std::span(id)));
   std::memcpy(&reader.id_seed, seed.data(), sizeof reader.id_seed);
   options.render_special = true;  // the markers are special tokens in many models
   if (wish.offered()) {
     tools::ToolChoice choice = wish.choice;
     choice.reasoning_open = reader.reasoning_open;
     QUERN_TRY(tools::ToolGrammar held, wish.tools->grammar(*model->tool_format, choice));
-    if (!held.warnings.empty()) call.headers.emplace_back("x-quern-warning", header_text(held.warnings));
+    warnings = std::move(held.warnings);
     options.grammar = std::move(held.grammar);
     options.grammar_triggers = std::move(held.triggers);
   }
@@ -155,11 +162,23 @@ Result<ReplyReader> hold_reply(Call& call, std::shared_ptr<const Model> model, c
   return reader;
 }
 
-void keep_calls(const Call& call, const ReplyReader& reader, const Completion& completion, const ParsedReply& reply) {
+Result<ReplyReader> hold_reply(Call& call, std::shared_ptr<const Model> model, const ToolWish& wish,
+                               std::string_view prompt, GenerateOptions& options) {
+  std::vector<std::string> warnings;
+  QUERN_TRY(ReplyReader reader, hold_reply(call.id, std::move(model), wish, prompt, options, warnings));
+  if (!warnings.empty()) call.headers.emplace_back("x-quern-warning", header_text(warnings));
+  return reader;
+}
+
+void keep_calls(SampledCalls& known, std::string_view tenant, const ReplyReader& reader, const Completion& completion,
+                const ParsedReply& reply) {
   if (reply.calls.empty()) return;
-  call.app.sampled_calls.keep(
-      call.principal->tenant,
-      {.text = completion.text, .ids = completion.ids, .calls = reply.calls, .prompt_end = reader.prompt_end});
+  known.keep(tenant,
+             {.text = completion.text, .ids = completion.ids, .calls = reply.calls, .prompt_end = reader.prompt_end});
+}
+
+void keep_calls(const Call& call, const ReplyReader& reader, const Completion& completion, const ParsedReply& reply) {
+  keep_calls(call.app.sampled_calls, call.principal->tenant, reader, completion, reply);
 }
 
 }  // namespace quern::server

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,34 @@ BodyError wrong(const std::string& place, std::string_view what) {
   return {place, fmt::format("'{}' {}", place, what)};
 }
 
-std::optional<BodyError> check_tool(const Json& tool, const std::string& place) {
+std::string shown(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Flat, a tool has members that ask for what is not done here: deferred or asynchronous calls.
+std::optional<BodyError> check_members(const Json& tool, const std::string& place) {
+  constexpr std::array<std::string_view, 5> kKnown = {"type", "name", "description", "parameters", "strict"};
+  for (const auto& [name, value] : tool.items()) {
+    if (std::ranges::find(kKnown, name) != kKnown.end() || value.is_null() || value == false) continue;
+    if (name == "allowed_callers" && value == Json::array({"direct"})) continue;
+    return wrong(fmt::format("{}.{}", place, name), "is not supported");
+  }
+  return std::nullopt;
+}
+
+std::optional<BodyError> check_tool(const Json& tool, const std::string& place, ToolShape shape) {
   if (!tool.is_object()) return wrong(place, "must be an object with a type and a function");
-  if (member(tool, "type") != "function") return wrong(place + ".type", "must be \"function\"");
-  const Json& function = member(tool, "function");
-  const std::string inner = place + ".function";
+  const Json& type = member(tool, "type");
+  if (type.is_string() && type != "function") {
+    return wrong(place + ".type", fmt::format("is {}: only tools of type \"function\" are supported", shown(type)));
+  }
+  if (type != "function") return wrong(place + ".type", "must be \"function\"");
+  const bool flat = shape == ToolShape::kFlat;
+  if (flat) {
+    if (auto problem = check_members(tool, place)) return problem;
+  }
+  const Json& function = flat ? tool : member(tool, "function");
+  const std::string inner = flat ? place : place + ".function";
   if (!function.is_object()) return wrong(inner, "must be an object with a name");
   if (!member(function, "name").is_string()) return wrong(inner + ".name", "must be a string");
   const auto is = [&](const char* name, auto fits) {
@@ -43,7 +67,16 @@ std::optional<BodyError> check_tool(const Json& tool, const std::string& place) 
   return std::nullopt;
 }
 
-std::optional<BodyError> read_choice(const Json& choice, ToolWish& to) {
+// As chats and the templates have it.
+Json nested(const Json& tool) {
+  Json function = Json::object();
+  for (const char* name : {"name", "description", "parameters", "strict"}) {
+    if (const Json& value = member(tool, name); !value.is_null()) function[name] = value;
+  }
+  return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+std::optional<BodyError> read_choice(const Json& choice, ToolShape shape, ToolWish& to) {
   const std::string place = "tool_choice";
   if (choice.is_null() || choice == "auto") return std::nullopt;
   if (choice == "none") {
@@ -59,9 +92,11 @@ std::optional<BodyError> read_choice(const Json& choice, ToolWish& to) {
   if (type == "allowed_tools") {
     return wrong(place, "of type \"allowed_tools\" is not supported: send the allowed ones in 'tools'");
   }
-  const Json& name = member(member(choice, "function"), "name");
+  const bool flat = shape == ToolShape::kFlat;
+  const Json& name = member(flat ? choice : member(choice, "function"), "name");
   if (type != "function" || !name.is_string()) {
-    return wrong(place, R"(must be none, auto, required or {"type": "function", "function": {"name": ...}})");
+    return wrong(place, flat ? R"(must be none, auto, required or {"type": "function", "name": ...})"
+                             : R"(must be none, auto, required or {"type": "function", "function": {"name": ...}})");
   }
   to.choice.required = true;
   to.choice.name = name.get<std::string>();
@@ -90,18 +125,19 @@ std::optional<BodyError> check_calls(const Json& calls, const std::string& place
 }  // namespace
 
 std::optional<BodyError> read_tools(const Json& tools, const Json& choice, bool parallel, ToolStore& store,
-                                    ToolWish& to) {
+                                    ToolWish& to, ToolShape shape) {
   for (size_t i = 0; i < tools.size(); ++i) {
-    if (auto problem = check_tool(tools[i], fmt::format("tools[{}]", i))) return problem;
+    if (auto problem = check_tool(tools[i], fmt::format("tools[{}]", i), shape)) return problem;
   }
   to.choice.parallel = parallel;
   if (!tools.empty()) {
-    auto offered = store.get(tools);
+    to.definitions = tools;
+    if (shape == ToolShape::kFlat) std::ranges::transform(tools, to.definitions.begin(), nested);
+    auto offered = store.get(to.definitions);
     if (!offered) return BodyError{"tools", fmt::format("'tools': {}", offered.error().message)};
     to.tools = std::move(*offered);
-    to.definitions = tools;
   }
-  return read_choice(choice, to);
+  return read_choice(choice, shape, to);
 }
 
 std::optional<BodyError> check_tool_messages(const Json& messages) {
@@ -111,7 +147,7 @@ std::optional<BodyError> check_tool_messages(const Json& messages) {
     if (!calls.is_null()) {
       if (auto problem = check_calls(calls, place + ".tool_calls")) return problem;
     }
-    for (const char* name : {"tool_call_id", "reasoning_content", "name", "tool_name"}) {
+    for (const char* name : {"tool_call_id", "reasoning_content", "thinking", "name", "tool_name"}) {
       const Json& value = member(messages[i], name);
       if (!value.is_null() && !value.is_string()) return wrong(fmt::format("{}.{}", place, name), "must be a string");
     }
@@ -126,6 +162,8 @@ void number_calls(Json& messages) {
   std::vector<Open> open;  // calls without their result
   size_t number = 0;
   for (Json& message : messages) {
+    const Json& thinking = member(message, "thinking");
+    if (thinking.is_string() && !message.contains("reasoning_content")) message["reasoning_content"] = Json(thinking);
     if (member(message, "tool_calls").is_array()) {
       open.clear();
       for (Json& call : message["tool_calls"]) {

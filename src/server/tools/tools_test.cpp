@@ -59,6 +59,34 @@ TEST(ToolWish, ToolsThatAreNone) {
   EXPECT_EQ(read(Json::array({tool("x"), tool("x")}), nullptr).param, "tools");
 }
 
+TEST(ToolWish, FlatAsInResponses) {
+  static ToolStore store;
+  const auto read_flat = [](const Json& tools, const Json& choice) {
+    Read r;
+    const auto problem = read_tools(tools, choice, true, store, r.wish, ToolShape::kFlat);
+    if (problem) r.param = problem->param;
+    return r;
+  };
+  const Json clock = {
+      {"type", "function"}, {"name", "clock"}, {"parameters", {{"type", "object"}}}, {"strict", nullptr}};
+  const Read good = read_flat(Json::array({clock}), Json{{"type", "function"}, {"name", "clock"}});
+  EXPECT_EQ(good.param, "");
+  EXPECT_EQ(good.wish.choice.name, "clock");
+  EXPECT_EQ(good.wish.definitions, Json::array({tool("clock")}));  // as templates take it
+  const auto wrong = [&](const char* member, const Json& value) {
+    Json changed = clock;
+    changed[member] = value;
+    return read_flat(Json::array({clock, changed}), nullptr).param;
+  };
+  EXPECT_EQ(wrong("type", "web_search"), "tools[1].type");
+  EXPECT_EQ(wrong("name", 1), "tools[1].name");
+  EXPECT_EQ(wrong("parameters", "x"), "tools[1].parameters");
+  EXPECT_EQ(wrong("defer_loading", true), "tools[1].defer_loading");
+  EXPECT_EQ(wrong("name", "clock"), "tools");  // twice
+  EXPECT_EQ(read_flat(Json::array({clock}), named("clock")).param, "tool_choice");
+  EXPECT_EQ(read_flat(Json::array({tool("clock")}), nullptr).param, "tools[0].function");
+}
+
 TEST(ToolStore, TheSameToolsAreReadOnce) {
   ToolStore store;
   const Json tools = Json::array({tool("clock")});
@@ -86,6 +114,15 @@ TEST(ToolMessages, OllamasResultsFindTheirCalls) {
   EXPECT_EQ(messages[3]["tool_call_id"], calls[2]["id"]);
   EXPECT_FALSE(messages[4].contains("tool_call_id"));
   EXPECT_EQ(messages[1]["name"], "b");
+}
+
+TEST(ToolMessages, OllamasThinkingIsReasoning) {
+  Json messages = Json::parse(R"([{"role": "assistant", "content": "", "thinking": "hm"}])");
+  ASSERT_FALSE(check_tool_messages(messages));
+  number_calls(messages);
+  EXPECT_EQ(messages[0]["reasoning_content"], "hm");
+  messages[0]["thinking"] = 1;
+  EXPECT_EQ(check_tool_messages(messages)->param, "messages[0].thinking");
 }
 
 TEST(ToolMessages, CallsThatAreNone) {
