@@ -156,11 +156,26 @@ Automaton::State Automaton::compute(State state, uint8_t cls) {
   const StateRow row = states_[state];
   for (uint32_t i = row.first; i < row.last; ++i) {
     const Stack& s = stacks_[members_[i]];
-    if (ir_->sets[places_[s.place].symbol].has(byte)) pending_.push_back({s.place + 1, s.parent});
+    if (set_of(s).has(byte)) pending_.push_back({s.place + 1, s.parent});
   }
   const State to = pending_.empty() ? kDead : close();
-  if (!exhausted_) table_[state * n_classes_ + cls] = to;
+  if (!exhausted_) set_next(state, cls, to);
   return to;
+}
+
+// In the table; for all classes that the same stacks take, where these are few: in a string most classes are alike.
+void Automaton::set_next(State state, uint8_t cls, State to) {
+  const StateRow row = states_[state];
+  const bool few = row.last - row.first <= kFewStacks;
+  const uint8_t byte = byte_of_[cls];
+  for (size_t c = few ? 0 : cls; c <= (few ? n_classes_ - 1 : cls); ++c) {
+    bool same = true;
+    for (uint32_t i = row.first; i < row.last && same; ++i) {
+      const ByteSet& set = set_of(stacks_[members_[i]]);
+      same = set.has(byte_of_[c]) == set.has(byte);
+    }
+    if (same) table_[state * n_classes_ + c] = to;
+  }
 }
 
 Automaton::State Automaton::next(State state, std::string_view bytes) {
@@ -178,10 +193,10 @@ bool Automaton::complete(State state) {
 int Automaton::only_byte(State state) {
   const StateRow& row = states_[state];
   if (row.accepts || row.first == row.last) return -1;
-  const ByteSet& set = ir_->sets[places_[stacks_[members_[row.first]].place].symbol];
+  const ByteSet& set = set_of(stacks_[members_[row.first]]);
   if (set.count() != 1) return -1;
   for (uint32_t i = row.first + 1; i < row.last; ++i) {
-    if (ir_->sets[places_[stacks_[members_[i]].place].symbol] != set) return -1;
+    if (set_of(stacks_[members_[i]]) != set) return -1;
   }
   return set.first();
 }

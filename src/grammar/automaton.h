@@ -57,6 +57,7 @@ class Automaton {
   static constexpr State kUnknown = ~State{0};
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kEnd = kNone;  // of an alternative, among places
+  static constexpr uint32_t kFewStacks = 16;
 
   struct Place {             // in an alternative
     uint32_t symbol = kEnd;  // a rule, or a set; kEnd
@@ -87,7 +88,9 @@ class Automaton {
   void make_places();
   void make_classes();
   uint32_t stack(uint32_t place, uint32_t parent);
+  [[nodiscard]] const ByteSet& set_of(const Stack& s) const { return ir_->sets[places_[s.place].symbol]; }
   State compute(State state, uint8_t cls);
+  void set_next(State state, uint8_t cls, State to);
   // The state of all that `pending_` leads to.
   State close();
   void expand(const Pending& at);

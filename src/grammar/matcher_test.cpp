@@ -48,26 +48,47 @@ Symbol json_text(IrBuilder& b, size_t least, size_t most) {
   return b.repeat(b.characters(bad, /*negated=*/true), least, most);
 }
 
-// The mask of each state is what the automaton says of each token alone.
+// Along a text, the mask of each state is what the automaton says of each token alone.
+void compare_masks(const Model& m, const std::shared_ptr<GrammarRun>& run) {
+  Automaton::State state = run->automaton.start();
+  for (const char c : std::string("{\"name\": \"a") + "\xC3\xA9" + "bc") {
+    const std::vector<uint32_t> mask = run->masks.of(state);
+    EXPECT_EQ(run->masks.of(state), mask) << "the kept one";
+    for (int32_t id = 0; id < m.end; ++id) {
+      const bool allowed = (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) != 0;
+      ASSERT_EQ(allowed, run->automaton.next(state, m.vocabulary->bytes(id)) != Automaton::kDead) << m.tokens[id];
+    }
+    EXPECT_FALSE((mask[static_cast<size_t>(m.end) / 32] >> (m.end % 32) & 1u) != 0) << "it may not end here";
+    const Automaton::State to = run->automaton.next(state, static_cast<uint8_t>(c));
+    if (to == Automaton::kDead) break;
+    state = to;
+  }
+}
+
 TEST(Masks, EqualTheAutomatonTokenByToken) {
   Model m;
-  for (const size_t most : {size_t{0}, size_t{3}, size_t{6}, size_t{7}, size_t{20}, IrBuilder::kUnbounded}) {
+  for (const size_t most : {size_t{0}, size_t{3}, size_t{6}, size_t{7}, size_t{20}, size_t{26}, size_t{30}, size_t{40},
+                            IrBuilder::kUnbounded}) {
     SCOPED_TRACE(most);
     IrBuilder b;
-    const auto run = m.run(b, b.sequence({b.literal("{\"name\": \""), json_text(b, 0, most), b.literal("\"}")}));
-    Automaton::State state = run->automaton.start();
-    for (const char c : std::string("{\"name\": \"a") + "\xC3\xA9" + "bc") {
-      const std::vector<uint32_t> mask = run->masks.of(state);
-      EXPECT_EQ(run->masks.of(state), mask) << "the kept one";
-      for (int32_t id = 0; id < m.end; ++id) {
-        const bool allowed = (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) != 0;
-        ASSERT_EQ(allowed, run->automaton.next(state, m.vocabulary->bytes(id)) != Automaton::kDead) << m.tokens[id];
-      }
-      EXPECT_FALSE((mask[static_cast<size_t>(m.end) / 32] >> (m.end % 32) & 1u) != 0) << "it may not end here";
-      const Automaton::State to = run->automaton.next(state, static_cast<uint8_t>(c));
-      if (to == Automaton::kDead) break;
-      state = to;
-    }
+    compare_masks(m, m.run(b, b.sequence({b.literal("{\"name\": \""), json_text(b, 0, most), b.literal("\"}")})));
+  }
+}
+
+// Behind the characters that may be anything come some that may not.
+TEST(Masks, EqualTheAutomatonWhereRoomIsNotExact) {
+  Model m;
+  const IrBuilder::Range some[] = {{'a', 'd'}, {' ', ' '}};
+  for (const size_t free : {size_t{0}, size_t{2}, size_t{5}, size_t{11}, size_t{25}}) {
+    SCOPED_TRACE(free);
+    IrBuilder b;
+    const Symbol rest = b.repeat(b.characters(some), 0, IrBuilder::kUnbounded);
+    const Symbol text = b.sequence({json_text(b, free, free), rest});
+    compare_masks(m, m.run(b, b.sequence({b.literal("{\"name\": \""), text, b.literal("\"}")})));
+    // And where a character leads to several states.
+    IrBuilder c;
+    const Symbol ways = c.choice({json_text(c, 0, free), c.repeat(c.characters(some), 0, IrBuilder::kUnbounded)});
+    compare_masks(m, m.run(c, c.sequence({c.literal("{\"name\": \""), ways, c.literal("\"}")})));
   }
 }
 
