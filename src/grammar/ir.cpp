@@ -226,16 +226,23 @@ class LeastBytes {
   std::vector<uint32_t> bytes, alternative;  // by rule
 
  private:
+  // Its users lie behind each other, rule by rule: so many small lists would take more time than all the rest.
   void list_users() {
     rule_of_.resize(ir_.alternatives.size());
-    users_.resize(ir_.rules.size());
+    first_user_.resize(ir_.rules.size() + 1);
+    for (const Symbol symbol : ir_.symbols) {
+      if (symbol.kind == Symbol::Kind::kRule) ++first_user_[symbol.index + 1];
+    }
+    std::partial_sum(first_user_.begin(), first_user_.end(), first_user_.begin());
+    users_.resize(first_user_.back());
+    std::vector<uint32_t> next(first_user_.begin(), first_user_.end() - 1);
     for (uint32_t r = 0; r < ir_.rules.size(); ++r) {
       for (uint32_t a = ir_.rules[r].first; a < ir_.rules[r].last; ++a) {
         rule_of_[a] = r;
         for (uint32_t s = ir_.alternatives[a].first; s < ir_.alternatives[a].last; ++s) {
           const Symbol symbol = ir_.symbols[s];
           if (symbol.kind == Symbol::Kind::kRule) {
-            users_[symbol.index].push_back(a);
+            users_[next[symbol.index]++] = a;
             ++open_[a];
           } else if (ir_.sets[symbol.index].empty()) {
             ++open_[a];  // for ever
@@ -257,16 +264,17 @@ class LeastBytes {
     cost = std::min<uint64_t>(cost, kNever - 1);  // rules that double each other would exceed any integer
     bytes[rule] = static_cast<uint32_t>(cost);
     alternative[rule] = a;
-    for (const uint32_t user : users_[rule]) {
+    for (uint32_t u = first_user_[rule]; u < first_user_[rule + 1]; ++u) {
+      const uint32_t user = users_[u];
       cost_[user] = std::min<uint64_t>(cost_[user] + cost, kNever - 1);  // repetitions of repetitions multiply
-      if (--open_[user] == 0) offer(user);
+      if (--open_[user] == 0 && alternative[rule_of_[user]] == kNever) offer(user);
     }
   }
 
   const Ir& ir_;
   std::vector<uint64_t> cost_;
   std::vector<uint32_t> open_, rule_of_;
-  std::vector<std::vector<uint32_t>> users_;
+  std::vector<uint32_t> first_user_, users_;  // alternatives in which a rule stands, once for each time
   std::vector<std::pair<uint64_t, uint32_t>> heap_;
 };
 
