@@ -6,6 +6,7 @@
 
 #include "grammar/code_points.h"
 #include "grammar/dfa_edges.h"
+#include "grammar/json_spelling.h"
 #include "text/utf8.h"
 
 namespace quern::grammar {
@@ -146,7 +147,18 @@ Symbol json_characters(const CodePoints& set, IrBuilder& to) {
   if (!escapes.empty()) choices.push_back(to.sequence({to.literal("\\"), to.bytes(escapes)}));
   if (!hex[0].empty()) choices.push_back(to.sequence({to.literal("\\u000"), to.bytes(hex[0])}));
   if (!hex[1].empty()) choices.push_back(to.sequence({to.literal("\\u001"), to.bytes(hex[1])}));
-  const CodePoints plain = difference(set, kEscaped);
+  CodePoints plain = difference(set, kEscaped);
+  // Where only a few rare characters will do, as in a listed text, a vocabulary may need their escapes.
+  constexpr size_t kFew = 16;
+  const CodePoints rare = difference(plain, {{0, kFirstRareCharacter - 1}});
+  size_t n_rare = 0;
+  for (const auto& range : rare) n_rare += range.last - range.first + 1;
+  if (n_rare > 0 && n_rare <= kFew) {
+    for (const auto& range : rare) {
+      for (uint32_t cp = range.first; cp <= range.last; ++cp) choices.push_back(json_character(cp, to));
+    }
+    plain = difference(plain, rare);
+  }
   if (!plain.empty()) choices.push_back(to.characters(plain));
   return to.choice(choices);
 }

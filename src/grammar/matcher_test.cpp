@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "grammar/json_schema.h"
 
 namespace quern::grammar {
 namespace {
@@ -145,6 +146,32 @@ TEST(Matcher, WaitsForATrigger) {
   Matcher other(run, {"name"});  // the grammar does not begin with this trigger
   other.accept(m.id("name"));
   EXPECT_FALSE(other.active());
+}
+
+// A listed text with a character for which the vocabulary lacks bytes, as SmolLM2's does, is written with its escape.
+TEST(Matcher, WritesWhatTheVocabularyLacksAsAnEscape) {
+  const auto ascii = std::make_shared<const Vocabulary>(
+      128, [](int32_t id) { return std::string(1, static_cast<char>(id)); }, std::span<const int32_t>{});
+  IrBuilder b;
+  const auto json = add_json_schema(R"({"enum": ["a\ud9c0\udc00", "\ud9c0\udc00"]})", {}, b);
+  ASSERT_TRUE(json.has_value());
+  auto ir = b.finish(json->root);
+  ASSERT_TRUE(ir.has_value());
+  const auto run = std::make_shared<GrammarRun>(std::make_shared<const Ir>(std::move(*ir)), ascii,
+                                                [](std::string_view) { return std::vector<int32_t>{}; });
+  Matcher matcher(run, {});
+  std::string text;
+  while (!matcher.complete() && text.size() < 100) {
+    const auto mask = matcher.mask();
+    ASSERT_TRUE(mask.has_value()) << mask.error().message << " after " << text;
+    for (int32_t id = 0; id < 128; ++id) {
+      if (((**mask)[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) == 0) continue;
+      text.push_back(static_cast<char>(id));
+      matcher.accept(id);
+      break;
+    }
+  }
+  EXPECT_EQ(text, R"("\ud9c0\udc00")");
 }
 
 TEST(Matcher, SaysWhatTheVocabularyCannotWrite) {
