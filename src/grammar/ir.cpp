@@ -289,6 +289,7 @@ class Pruner {
   }
 
   Ir out;
+  [[nodiscard]] uint32_t original(uint32_t rule) const { return order_[rule]; }
 
  private:
   uint32_t number(uint32_t rule) {
@@ -380,15 +381,33 @@ std::vector<uint32_t> components(const std::vector<std::vector<LeftEdge>>& edges
   return component;
 }
 
-bool left_recursive(const Ir& ir) {
+// From one rule to another that it leads to, both included.
+std::vector<uint32_t> shortest_way(const std::vector<std::vector<LeftEdge>>& edges, uint32_t from, uint32_t to) {
+  std::vector<uint32_t> before(edges.size(), LeastBytes::kNever), order{from};
+  for (size_t i = 0; i < order.size() && before[to] == LeastBytes::kNever; ++i) {
+    for (const LeftEdge& e : edges[order[i]]) {
+      if (before[e.to] != LeastBytes::kNever) continue;
+      before[e.to] = order[i];
+      order.push_back(e.to);
+    }
+  }
+  std::vector<uint32_t> way{to};
+  while (way.back() != from) way.push_back(before[way.back()]);
+  std::reverse(way.begin(), way.end());
+  return way;
+}
+
+// Rules of which each can begin with the next and the last with the first, with more behind one of them; none: there
+// are no such rules.
+std::vector<uint32_t> left_recursion(const Ir& ir) {
   const auto edges = left_edges(ir);
   const std::vector<uint32_t> component = components(edges);
   for (uint32_t r = 0; r < edges.size(); ++r) {
     for (const LeftEdge& e : edges[r]) {
-      if (e.grows && component[r] == component[e.to]) return true;
+      if (e.grows && component[r] == component[e.to]) return shortest_way(edges, e.to, r);
     }
   }
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -413,6 +432,26 @@ Ir IrBuilder::sorted() const {
   return ir;
 }
 
+// The rules that have names, beginning with the one that was made first.
+std::string IrBuilder::described(std::span<const uint32_t> circle) const {
+  std::vector<uint32_t> named;
+  for (const uint32_t rule : circle) {
+    if (names_.contains(rule)) named.push_back(rule);
+  }
+  if (named.empty()) return "a rule begins with itself";
+  std::rotate(named.begin(), std::min_element(named.begin(), named.end()), named.end());
+  const std::string& first = names_.at(named[0]);
+  if (named.size() == 1) return fmt::format("the rule \"{}\" begins with itself", first);
+  constexpr size_t kMost = 8;
+  std::string text = fmt::format("the rule \"{}\" begins with \"{}\"", first, names_.at(named[1]));
+  for (size_t i = 1; i < named.size(); ++i) {
+    if (i == kMost) return text + fmt::format(", and so on through {} more", named.size() - kMost);
+    const std::string& next = i + 1 < named.size() ? names_.at(named[i + 1]) : first;
+    text += fmt::format(", \"{}\" with \"{}\"", names_.at(named[i]), next);
+  }
+  return text;
+}
+
 Result<Ir> IrBuilder::finish(Symbol root) {
   if (root.kind != Symbol::Kind::kRule) {
     const Symbol wrapped = rule();
@@ -427,12 +466,12 @@ Result<Ir> IrBuilder::finish(Symbol root) {
   if (least.bytes[root.index] == LeastBytes::kNever) {
     return fail(ErrorCode::kInvalidArgument, "the grammar matches nothing: no text can satisfy it");
   }
-  Ir ir = std::move(Pruner(all, least, root.index).out);
-  if (left_recursive(ir)) {
-    return fail(ErrorCode::kInvalidArgument,
-                "the grammar is left-recursive: a rule begins with itself; write it with a repetition instead");
-  }
-  return ir;
+  Pruner pruner(all, least, root.index);
+  std::vector<uint32_t> circle = left_recursion(pruner.out);
+  if (circle.empty()) return std::move(pruner.out);
+  for (uint32_t& rule : circle) rule = pruner.original(rule);
+  return fail_f(ErrorCode::kInvalidArgument, "the grammar is left-recursive: {}; write it with a repetition instead",
+                described(circle));
 }
 
 }  // namespace quern::grammar

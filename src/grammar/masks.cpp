@@ -76,9 +76,8 @@ bool Masks::step_plain(Automaton::State from, std::vector<Automaton::State>& to)
 
 // Whether no plain character may come.
 bool Masks::no_plain(Automaton::State from) {
-  return std::all_of(plain_steps_[0].begin(), plain_steps_[0].end(), [&](const PlainStep step) {
-    return automaton_.next(from, step.byte) == Automaton::kDead;
-  });
+  return std::all_of(plain_steps_[0].begin(), plain_steps_[0].end(),
+                     [&](const PlainStep step) { return automaton_.next(from, step.byte) == Automaton::kDead; });
 }
 
 // Where a character always leads to one state, as in strings of a bounded length, what follows from there is known or
