@@ -333,6 +333,9 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedByName) {
       {R"({"frobnicate": 1})", "\"frobnicate\" is not supported: it is not known"},
       {R"({"$ref": "http://a.example/b"})", "another document"},
       {R"({"$ref": "#there"})", "anchor"},
+      {R"({"$ref": "#"})", "leads back"},
+      {R"({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"type": "null"}, {"allOf": [{"$ref": "#/$defs/a"}]}]}}})",
+       "leads back"},
       {R"({"$dynamicRef": "#a"})", "\"$dynamicRef\""},
       {R"({"properties": {"a": {"$id": "urn:b"}}})", "\"$id\""},
       {R"({"anyOf": [{"type": "null"}, {"enum": [1], "not": {}}]})", "#/anyOf/1"},
@@ -367,9 +370,6 @@ TEST(JsonSchema, WhatIsWrongIsSaidWithItsPlace) {
       {R"({"properties": {"a": 1}})", "properties"},
       {R"({"$ref": "#/$defs/a"})", "leads nowhere"},
       {R"({"$ref": "#/type", "type": "null"})", "not a schema"},
-      {R"({"$ref": "#"})", "refers to itself"},
-      {R"({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"type": "null"}, {"allOf": [{"$ref": "#/$defs/a"}]}]}}})",
-       "refers to itself"},
       {R"({"type": "string", "pattern": "("})", "#/pattern"},
   };
   for (const auto& [schema, message] : cases) {
@@ -571,7 +571,6 @@ TEST(JsonSchema, TextsSatisfyTheirSchema) {
     const auto compiled = compile(source);
     if (!compiled) {
       EXPECT_TRUE(compiled.error().message.find("matches nothing") != std::string::npos ||
-                  compiled.error().message.find("refers to itself") != std::string::npos ||
                   compiled.error().code == ErrorCode::kUnsupported)
           << source << ": " << compiled.error().message;
       continue;
