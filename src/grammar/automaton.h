@@ -1,14 +1,17 @@
 // Automaton: follows an Ir byte by byte. States are made as they are met and kept, so that a place that was visited
 // before costs one table look-up: a deterministic automaton of the grammar, built lazily.
 //
-// A state is a set of stacks (a grammar may be ambiguous); a stack is what has to follow: a place in an alternative,
-// and the stack of the rule around it. Stacks are shared. A rule that ends with a rule leaves no place behind, so that
-// long texts do not make deep stacks. Places from which no byte is read are passed at once, so every stack is at a set
-// of bytes. One thread at a time.
+// A state is a set of stacks; a stack is what has to follow: a place in an alternative, and its frame, where the rule
+// around it goes on. A grammar may be ambiguous, so a frame is itself a set of stacks: what was read in two ways goes
+// on as one, and nested texts that are ambiguous at each level do not double at each level (the graph-structured stack
+// of Tomita's parsers). Stacks and frames are shared. A rule that ends with a rule leaves no place behind, so that long
+// texts do not make deep stacks. Places from which no byte is read are passed at once, so every stack of a state is at
+// a set of bytes. One thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -22,9 +25,10 @@ class Automaton {
  public:
   using State = uint32_t;
   static constexpr State kDead = 0;
-  static constexpr size_t kMaxStacks = 1 << 21;
+  static constexpr size_t kMaxStacks = 1 << 21;        // in all, and in all frames
   static constexpr size_t kMaxTableEntries = 1 << 24;  // 64 MB
   static constexpr size_t kMaxStacksOfState = 1 << 12;
+  static constexpr size_t kMaxMerged = 1 << 15;  // of the frames that become one
 
   explicit Automaton(std::shared_ptr<const Ir> ir);
   Automaton(const Automaton&) = delete;
@@ -57,6 +61,7 @@ class Automaton {
   static constexpr State kUnknown = ~State{0};
   static constexpr uint32_t kNone = ~uint32_t{0};
   static constexpr uint32_t kEnd = kNone;  // of an alternative, among places
+  static constexpr uint32_t kFewStacks = 16;
 
   struct Place {             // in an alternative
     uint32_t symbol = kEnd;  // a rule, or a set; kEnd
@@ -64,8 +69,16 @@ class Automaton {
     uint32_t least = 0;  // bytes from here to the end of the alternative
   };
   struct Stack {
-    uint32_t place, parent;  // parent: another stack, kNone below the root
+    uint32_t place, frame;
     uint32_t least;          // bytes to the end of the text
+    uint32_t alone = kNone;  // the frame that has this stack alone; kNone: not asked for yet
+  };
+  struct Range {
+    uint32_t first = 0, last = 0;
+  };
+  struct Frame {
+    Range in_links;  // its stacks in ascending order; kNone: the text's end
+    uint32_t least;
   };
   struct StateRow {
     uint32_t first = 0, last = 0;  // in members_
@@ -73,7 +86,8 @@ class Automaton {
     bool accepts = false;
   };
   struct Pending {
-    uint32_t place, parent;
+    uint32_t place, frame;
+    auto operator<=>(const Pending&) const = default;
   };
   struct StateHash {
     const Automaton* a;
@@ -83,11 +97,28 @@ class Automaton {
     const Automaton* a;
     bool operator()(State x, State y) const;
   };
+  struct FrameHash {
+    const Automaton* a;
+    size_t operator()(uint32_t frame) const;
+  };
+  struct FrameEqual {
+    const Automaton* a;
+    bool operator()(uint32_t x, uint32_t y) const;
+  };
 
   void make_places();
   void make_classes();
-  uint32_t stack(uint32_t place, uint32_t parent);
+  uint32_t stack(uint32_t place, uint32_t frame);
+  [[nodiscard]] std::span<const uint32_t> links(uint32_t frame) const;
+  // Of the stacks in links_ from `first` on, which may be in any order and more than once.
+  uint32_t take_frame(uint32_t first);
+  uint32_t frame_of_one(uint32_t stack);
+  // kNone: these are too many.
+  uint32_t frame_of_all(std::span<const Pending> at_one_place);
+  [[nodiscard]] uint32_t least_of(uint32_t link) const { return link == kNone ? 0 : stacks_[link].least; }
+  [[nodiscard]] const ByteSet& set_of(const Stack& s) const { return ir_->sets[places_[s.place].symbol]; }
   State compute(State state, uint8_t cls);
+  void set_next(State state, uint8_t cls, State to);
   // The state of all that `pending_` leads to.
   State close();
   void expand(const Pending& at);
@@ -101,6 +132,9 @@ class Automaton {
   size_t n_classes_ = 0;
   std::vector<Stack> stacks_;
   std::unordered_map<uint64_t, uint32_t> stack_index_;
+  std::vector<Frame> frames_;
+  std::vector<uint32_t> links_;
+  std::unordered_set<uint32_t, FrameHash, FrameEqual> frame_index_;
   std::vector<StateRow> states_;
   std::vector<uint32_t> members_;
   std::unordered_set<State, StateHash, StateEqual> state_index_;
@@ -109,7 +143,7 @@ class Automaton {
   bool exhausted_ = false;
   // Of close(), reused.
   std::vector<Pending> pending_;
-  std::vector<uint32_t> found_;
+  std::vector<Pending> found_;
   std::unordered_set<uint64_t> visited_;
   bool accepts_ = false;
 };

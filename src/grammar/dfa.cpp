@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <unordered_map>
 
 #include "grammar/code_points.h"
+#include "grammar/dfa_edges.h"
+#include "grammar/json_spelling.h"
 #include "text/utf8.h"
 
 namespace quern::grammar {
@@ -16,19 +17,8 @@ using State = Dfa::State;
 
 constexpr uint32_t kNoState = std::numeric_limits<uint32_t>::max();
 
-tl::unexpected<Error> too_large() {
-  return fail_f(ErrorCode::kResource, "a pattern, length or format takes more than {} states: make it simpler",
-                Dfa::kMaxStates);
-}
-
-// Behind the state's last edge.
 void append_edge(State& state, const Edge& edge) {
-  if (!state.edges.empty() && state.edges.back().to == edge.to &&
-      code_point_after(state.edges.back().last) == edge.first) {
-    state.edges.back().last = edge.last;
-  } else {
-    state.edges.push_back(edge);
-  }
+  append_edge(state.edges, edge);
 }
 
 Result<Dfa> bounded(const Dfa& dfa) {
@@ -157,7 +147,18 @@ Symbol json_characters(const CodePoints& set, IrBuilder& to) {
   if (!escapes.empty()) choices.push_back(to.sequence({to.literal("\\"), to.bytes(escapes)}));
   if (!hex[0].empty()) choices.push_back(to.sequence({to.literal("\\u000"), to.bytes(hex[0])}));
   if (!hex[1].empty()) choices.push_back(to.sequence({to.literal("\\u001"), to.bytes(hex[1])}));
-  const CodePoints plain = difference(set, kEscaped);
+  CodePoints plain = difference(set, kEscaped);
+  // Where only a few rare characters will do, as in a listed text, a vocabulary may need their escapes.
+  constexpr size_t kFew = 16;
+  const CodePoints rare = difference(plain, {{0, kFirstRareCharacter - 1}});
+  size_t n_rare = 0;
+  for (const auto& range : rare) n_rare += range.last - range.first + 1;
+  if (n_rare > 0 && n_rare <= kFew) {
+    for (const auto& range : rare) {
+      for (uint32_t cp = range.first; cp <= range.last; ++cp) choices.push_back(json_character(cp, to));
+    }
+    plain = difference(plain, rare);
+  }
   if (!plain.empty()) choices.push_back(to.characters(plain));
   return to.choice(choices);
 }
@@ -258,82 +259,6 @@ Result<Dfa> Dfa::complement() const {
   return bounded(of(std::move(states)));
 }
 
-namespace {
-
-// Most characters of a text such that all states that texts of up to so many reach, told apart by their length, are at
-// most kMaxStates.
-size_t countable_length(const std::vector<State>& states, size_t most) {
-  std::vector<uint32_t> layer{0}, next;
-  std::vector<size_t> seen(states.size());
-  size_t n_states = 1;
-  for (size_t length = 1; length <= most && !layer.empty(); ++length) {
-    next.clear();
-    for (const uint32_t s : layer) {
-      for (const Edge& e : states[s].edges) {
-        if (seen[e.to] == length) continue;
-        seen[e.to] = length;
-        next.push_back(e.to);
-      }
-    }
-    n_states += next.size();
-    if (n_states > Dfa::kMaxStates) return length - 1;
-    layer.swap(next);
-  }
-  return most;
-}
-
-// Characters of the longest text, if there is one: longer than there are states, a text goes in a circle.
-std::optional<size_t> longest_text(const std::vector<State>& states) {
-  std::vector<size_t> longest(states.size());
-  std::vector<uint32_t> open(states.size()), order;
-  for (const State& s : states) {
-    for (const Edge& e : s.edges) ++open[e.to];
-  }
-  if (open[0] > 0) return std::nullopt;
-  order.push_back(0);
-  for (size_t i = 0; i < order.size(); ++i) {
-    for (const Edge& e : states[order[i]].edges) {
-      longest[e.to] = std::max(longest[e.to], longest[order[i]] + 1);
-      if (--open[e.to] == 0) order.push_back(e.to);
-    }
-  }
-  if (order.size() < states.size()) return std::nullopt;
-  return *std::max_element(longest.begin(), longest.end());
-}
-
-// Characters of the shortest text.
-size_t shortest_text(const std::vector<State>& states) {
-  std::vector<bool> seen(states.size());
-  std::vector<uint32_t> layer{0}, next;
-  for (size_t length = 0; !layer.empty(); ++length) {
-    next.clear();
-    for (const uint32_t s : layer) {
-      if (states[s].accepts) return length;
-      for (const Edge& e : states[s].edges) {
-        if (!seen[e.to]) next.push_back(e.to);
-        seen[e.to] = true;
-      }
-    }
-    layer.swap(next);
-  }
-  return 0;
-}
-
-}  // namespace
-
-Result<Dfa> Dfa::of_length(size_t least, size_t most) const {
-  const Dfa all = minimal();
-  const std::optional<size_t> longest = longest_text(all.states_);
-  if (least <= shortest_text(all.states_) && most >= longest.value_or(IrBuilder::kUnbounded)) return all;
-  if (longest) most = std::min(most, *longest);
-  size_t countable = most;
-  if (most != IrBuilder::kUnbounded) countable = std::min(countable_length(all.states_, most), kMaxStates - 1);
-  QUERN_TRY(const Dfa within, length(least, countable));
-  auto both = intersection(all, within);
-  if (both && both->empty() && countable < most) return too_large();
-  return both;
-}
-
 bool Dfa::matches(std::string_view utf8) const {
   uint32_t at = 0;
   for (size_t pos = 0; pos < utf8.size();) {
@@ -355,11 +280,11 @@ bool Dfa::empty() const {
 }
 
 Symbol Dfa::write(IrBuilder& to) const {
-  return write_states(minimal(), plain_characters, to);
+  return is_minimal_ ? write_states(*this, plain_characters, to) : write_states(minimal(), plain_characters, to);
 }
 
 Symbol Dfa::write_json(IrBuilder& to) const {
-  return write_states(minimal(), json_characters, to);
+  return is_minimal_ ? write_states(*this, json_characters, to) : write_states(minimal(), json_characters, to);
 }
 
 }  // namespace quern::grammar

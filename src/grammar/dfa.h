@@ -55,8 +55,7 @@ class Dfa {
   // As UTF-8.
   [[nodiscard]] Symbol write(IrBuilder& to) const;
   // As the inside of a JSON string: '"', '\' and control characters as one fixed escape each (\" \\ \n \t \r \b \f,
-  // else
-  // \u00xx), everything else as it is.
+  // else \u00xx), everything else as it is, or a rare character as json_spelling.h says.
   [[nodiscard]] Symbol write_json(IrBuilder& to) const;
 
  private:

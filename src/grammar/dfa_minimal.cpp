@@ -9,6 +9,7 @@
 
 #include "grammar/code_points.h"
 #include "grammar/dfa.h"
+#include "grammar/dfa_edges.h"
 
 namespace quern::grammar {
 namespace {
@@ -63,34 +64,6 @@ std::vector<State> trimmed(const std::vector<State>& states) {
     kept.push_back(std::move(state));
   }
   return kept;
-}
-
-// In the order in which `first` reaches them, so that equal automata are written alike.
-std::vector<State> in_order(const std::vector<State>& states, uint32_t first) {
-  std::vector<uint32_t> number(states.size(), kNone), order{first};
-  number[first] = 0;
-  std::vector<State> made;
-  for (size_t i = 0; i < order.size(); ++i) {
-    State state = states[order[i]];
-    for (Edge& e : state.edges) {
-      if (number[e.to] == kNone) {
-        number[e.to] = static_cast<uint32_t>(order.size());
-        order.push_back(e.to);
-      }
-      e.to = number[e.to];
-    }
-    made.push_back(std::move(state));
-  }
-  return made;
-}
-
-// Behind the others; with one that it touches and that leads to the same state, it is one.
-void append_edge(std::vector<Edge>& edges, const Edge& edge) {
-  if (!edges.empty() && edges.back().to == edge.to && code_point_after(edges.back().last) == edge.first) {
-    edges.back().last = edge.last;
-  } else {
-    edges.push_back(edge);
-  }
 }
 
 class Minimizer {
@@ -198,7 +171,7 @@ class Minimizer {
       const uint32_t member = blocks_[b].members[0];
       states[b] = {.edges = edges_to_blocks(member), .accepts = states_[member].accepts};
     }
-    return in_order(states, block_[0]);
+    return in_order(std::move(states), block_[0]);
   }
 
   const std::vector<State>& states_;
@@ -240,10 +213,28 @@ std::vector<State> merged(const std::vector<State>& states, const std::vector<ui
     number[s] = at->second;
     if (fresh) made.push_back(std::move(state));
   }
-  return in_order(made, number[0]);
+  return in_order(std::move(made), number[0]);
 }
 
 }  // namespace
+
+std::vector<State> in_order(std::vector<State> states, uint32_t first) {
+  std::vector<uint32_t> number(states.size(), kNone), order{first};
+  number[first] = 0;
+  std::vector<State> made;
+  for (size_t i = 0; i < order.size(); ++i) {
+    State state = std::move(states[order[i]]);
+    for (Edge& e : state.edges) {
+      if (number[e.to] == kNone) {
+        number[e.to] = static_cast<uint32_t>(order.size());
+        order.push_back(e.to);
+      }
+      e.to = number[e.to];
+    }
+    made.push_back(std::move(state));
+  }
+  return made;
+}
 
 Dfa Dfa::minimal() const {
   if (is_minimal_) return *this;

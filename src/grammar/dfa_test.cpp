@@ -142,6 +142,9 @@ TEST(Dfa, OfLengthCountsCharacters) {
             static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
         ASSERT_EQ(within->matches(text), dfa.matches(text) && n >= least && n <= most) << p << ": " << text;
       }
+      const auto product = Dfa::intersection(dfa, *Dfa::length(least, most));
+      EXPECT_TRUE(same(*within, *product)) << p;
+      EXPECT_EQ(within->states().size(), product->states().size()) << p << ": it is minimal";
     }
   }
 }

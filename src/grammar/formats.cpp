@@ -1,5 +1,8 @@
 #include "grammar/formats.h"
 
+#include <iterator>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "grammar/regex.h"
@@ -93,18 +96,29 @@ std::string expanded(std::string_view pattern) {
   return made;
 }
 
+Result<Dfa> make(const Format& format) {
+  QUERN_TRY(Dfa dfa, regex_dfa(expanded(format.pattern), {.whole = true}));
+  if (format.bounds.empty()) return dfa;
+  QUERN_TRY(const Dfa bounds, regex_dfa(format.bounds, {.whole = true}));
+  return Dfa::intersection(dfa, bounds);
+}
+
+// Each is made when it is asked for first, which takes up to a millisecond, and kept: there are few, and all are small.
+const Result<Dfa>& made(size_t format) {
+  static std::once_flag once[std::size(kFormats)];
+  static std::optional<Result<Dfa>> all[std::size(kFormats)];
+  std::call_once(once[format], [format] { all[format].emplace(make(kFormats[format])); });
+  return *all[format];
+}
+
 }  // namespace
 
 Result<Dfa> format_dfa(std::string_view name) {
   std::string known;
-  for (const Format& format : kFormats) {
+  for (size_t i = 0; i < std::size(kFormats); ++i) {
+    if (kFormats[i].name == name) return made(i);
     known += known.empty() ? "" : ", ";
-    known += format.name;
-    if (format.name != name) continue;
-    QUERN_TRY(Dfa dfa, regex_dfa(expanded(format.pattern), {.whole = true}));
-    if (format.bounds.empty()) return dfa;
-    QUERN_TRY(const Dfa bounds, regex_dfa(format.bounds, {.whole = true}));
-    return Dfa::intersection(dfa, bounds);
+    known += kFormats[i].name;
   }
   return fail_f(ErrorCode::kUnsupported, "the format \"{}\" is not supported: {} are", name, known);
 }

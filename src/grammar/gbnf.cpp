@@ -103,7 +103,10 @@ class Reader {
 
   Rule& named(std::string_view name, size_t at) {
     auto found = rules_.find(name);
-    if (found == rules_.end()) found = rules_.emplace(name, Rule{.symbol = to_.rule(), .seen = at}).first;
+    if (found == rules_.end()) {
+      found = rules_.emplace(name, Rule{.symbol = to_.rule(), .seen = at}).first;
+      to_.name(found->second.symbol, name);
+    }
     return found->second;
   }
 

@@ -198,8 +198,15 @@ TEST(Gbnf, BadRepetitions) {
 
 TEST(Gbnf, WhatCannotBeMatched) {
   expect_wrong("root ::= \"a\" root", "matches nothing");
-  expect_wrong("root ::= root \"a\" | \"b\"", "left-recursive");
-  expect_wrong("root ::= a \"b\" | \"b\"\na ::= \"x\"? root", "left-recursive");
+  expect_wrong("root ::= root \"a\" | \"b\"", "left-recursive: the rule \"root\" begins with itself;");
+  expect_wrong("root ::= a \"b\" | \"b\"\na ::= \"x\"? root",
+               "left-recursive: the rule \"root\" begins with \"a\", \"a\" with \"root\";");
+  expect_wrong(
+      "root ::= \"(\" e \")\"\ne ::= (t | \"-\" e)\nt ::= \"\" f?\nf ::= e (\"+\" t)* \"x\" | \"1\"\nu ::= u u | \"\"",
+      "left-recursive: the rule \"e\" begins with \"t\", \"t\" with \"f\", \"f\" with \"e\";");
+  std::string chain = "root ::= r0\n";
+  for (int i = 0; i < 20; ++i) chain += fmt::format("r{} ::= r{} \"a\" | \"b\"\n", i, (i + 1) % 20);
+  expect_wrong(chain, "\"r7\" with \"r8\", and so on through 12 more;");
   expect_wrong(R"(root ::= [^\x00-\U0010FFFF])", "matches nothing");
 }
 

@@ -226,16 +226,23 @@ class LeastBytes {
   std::vector<uint32_t> bytes, alternative;  // by rule
 
  private:
+  // Its users lie behind each other, rule by rule: so many small lists would take more time than all the rest.
   void list_users() {
     rule_of_.resize(ir_.alternatives.size());
-    users_.resize(ir_.rules.size());
+    first_user_.resize(ir_.rules.size() + 1);
+    for (const Symbol symbol : ir_.symbols) {
+      if (symbol.kind == Symbol::Kind::kRule) ++first_user_[symbol.index + 1];
+    }
+    std::partial_sum(first_user_.begin(), first_user_.end(), first_user_.begin());
+    users_.resize(first_user_.back());
+    std::vector<uint32_t> next(first_user_.begin(), first_user_.end() - 1);
     for (uint32_t r = 0; r < ir_.rules.size(); ++r) {
       for (uint32_t a = ir_.rules[r].first; a < ir_.rules[r].last; ++a) {
         rule_of_[a] = r;
         for (uint32_t s = ir_.alternatives[a].first; s < ir_.alternatives[a].last; ++s) {
           const Symbol symbol = ir_.symbols[s];
           if (symbol.kind == Symbol::Kind::kRule) {
-            users_[symbol.index].push_back(a);
+            users_[next[symbol.index]++] = a;
             ++open_[a];
           } else if (ir_.sets[symbol.index].empty()) {
             ++open_[a];  // for ever
@@ -257,16 +264,17 @@ class LeastBytes {
     cost = std::min<uint64_t>(cost, kNever - 1);  // rules that double each other would exceed any integer
     bytes[rule] = static_cast<uint32_t>(cost);
     alternative[rule] = a;
-    for (const uint32_t user : users_[rule]) {
+    for (uint32_t u = first_user_[rule]; u < first_user_[rule + 1]; ++u) {
+      const uint32_t user = users_[u];
       cost_[user] = std::min<uint64_t>(cost_[user] + cost, kNever - 1);  // repetitions of repetitions multiply
-      if (--open_[user] == 0) offer(user);
+      if (--open_[user] == 0 && alternative[rule_of_[user]] == kNever) offer(user);
     }
   }
 
   const Ir& ir_;
   std::vector<uint64_t> cost_;
   std::vector<uint32_t> open_, rule_of_;
-  std::vector<std::vector<uint32_t>> users_;
+  std::vector<uint32_t> first_user_, users_;  // alternatives in which a rule stands, once for each time
   std::vector<std::pair<uint64_t, uint32_t>> heap_;
 };
 
@@ -281,6 +289,7 @@ class Pruner {
   }
 
   Ir out;
+  [[nodiscard]] uint32_t original(uint32_t rule) const { return order_[rule]; }
 
  private:
   uint32_t number(uint32_t rule) {
@@ -372,15 +381,33 @@ std::vector<uint32_t> components(const std::vector<std::vector<LeftEdge>>& edges
   return component;
 }
 
-bool left_recursive(const Ir& ir) {
+// From one rule to another that it leads to, both included.
+std::vector<uint32_t> shortest_way(const std::vector<std::vector<LeftEdge>>& edges, uint32_t from, uint32_t to) {
+  std::vector<uint32_t> before(edges.size(), LeastBytes::kNever), order{from};
+  for (size_t i = 0; i < order.size() && before[to] == LeastBytes::kNever; ++i) {
+    for (const LeftEdge& e : edges[order[i]]) {
+      if (before[e.to] != LeastBytes::kNever) continue;
+      before[e.to] = order[i];
+      order.push_back(e.to);
+    }
+  }
+  std::vector<uint32_t> way{to};
+  while (way.back() != from) way.push_back(before[way.back()]);
+  std::reverse(way.begin(), way.end());
+  return way;
+}
+
+// Rules of which each can begin with the next and the last with the first, with more behind one of them; none: there
+// are no such rules.
+std::vector<uint32_t> left_recursion(const Ir& ir) {
   const auto edges = left_edges(ir);
   const std::vector<uint32_t> component = components(edges);
   for (uint32_t r = 0; r < edges.size(); ++r) {
     for (const LeftEdge& e : edges[r]) {
-      if (e.grows && component[r] == component[e.to]) return true;
+      if (e.grows && component[r] == component[e.to]) return shortest_way(edges, e.to, r);
     }
   }
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -405,6 +432,26 @@ Ir IrBuilder::sorted() const {
   return ir;
 }
 
+// The rules that have names, beginning with the one that was made first.
+std::string IrBuilder::described(std::span<const uint32_t> circle) const {
+  std::vector<uint32_t> named;
+  for (const uint32_t rule : circle) {
+    if (names_.contains(rule)) named.push_back(rule);
+  }
+  if (named.empty()) return "a rule begins with itself";
+  std::rotate(named.begin(), std::min_element(named.begin(), named.end()), named.end());
+  const std::string& first = names_.at(named[0]);
+  if (named.size() == 1) return fmt::format("the rule \"{}\" begins with itself", first);
+  constexpr size_t kMost = 8;
+  std::string text = fmt::format("the rule \"{}\" begins with \"{}\"", first, names_.at(named[1]));
+  for (size_t i = 1; i < named.size(); ++i) {
+    if (i == kMost) return text + fmt::format(", and so on through {} more", named.size() - kMost);
+    const std::string& next = i + 1 < named.size() ? names_.at(named[i + 1]) : first;
+    text += fmt::format(", \"{}\" with \"{}\"", names_.at(named[i]), next);
+  }
+  return text;
+}
+
 Result<Ir> IrBuilder::finish(Symbol root) {
   if (root.kind != Symbol::Kind::kRule) {
     const Symbol wrapped = rule();
@@ -419,12 +466,12 @@ Result<Ir> IrBuilder::finish(Symbol root) {
   if (least.bytes[root.index] == LeastBytes::kNever) {
     return fail(ErrorCode::kInvalidArgument, "the grammar matches nothing: no text can satisfy it");
   }
-  Ir ir = std::move(Pruner(all, least, root.index).out);
-  if (left_recursive(ir)) {
-    return fail(ErrorCode::kInvalidArgument,
-                "the grammar is left-recursive: a rule begins with itself; write it with a repetition instead");
-  }
-  return ir;
+  Pruner pruner(all, least, root.index);
+  std::vector<uint32_t> circle = left_recursion(pruner.out);
+  if (circle.empty()) return std::move(pruner.out);
+  for (uint32_t& rule : circle) rule = pruner.original(rule);
+  return fail_f(ErrorCode::kInvalidArgument, "the grammar is left-recursive: {}; write it with a repetition instead",
+                described(circle));
 }
 
 }  // namespace quern::grammar

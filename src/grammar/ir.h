@@ -67,6 +67,8 @@ class IrBuilder {
 
   // A rule without alternatives: it matches nothing until it has some. Rules may refer to each other in any order.
   Symbol rule();
+  // For messages.
+  void name(Symbol rule, std::string_view name) { names_.emplace(rule.index, name); }
   void add(Symbol rule, std::span<const Symbol> alternative);
   void add(Symbol rule, std::initializer_list<Symbol> alternative) {
     add(rule, std::span(alternative.begin(), alternative.size()));
@@ -104,11 +106,13 @@ class IrBuilder {
     uint32_t rule, first, last;
   };
   [[nodiscard]] Ir sorted() const;
+  [[nodiscard]] std::string described(std::span<const uint32_t> circle) const;
   Symbol utf8_tree(std::span<const Utf8Sequence> sequences, size_t at);
 
   std::vector<ByteSet> sets_;
   std::map<ByteSet, uint32_t> set_index_;
   std::map<std::string, Symbol, std::less<>> literals_;
+  std::map<uint32_t, std::string> names_;          // by rule
   std::map<std::vector<Sequence>, Symbol> trees_;  // of characters, by their alternatives
   std::vector<Symbol> symbols_;
   std::vector<Alternative> alternatives_;

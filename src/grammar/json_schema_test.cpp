@@ -87,11 +87,31 @@ TEST(JsonSchema, EnumAndConst) {
   });
 }
 
+// U+80000 may be an escape wherever a text has it: there are vocabularies without the byte F2.
+TEST(JsonSchema, RareCharactersHaveEscapes) {
+  check({
+      {R"({"const": "é\ud9c0\udc00!"})",
+       {"\"é\xF2\x80\x80\x80!\"", R"("é\ud9c0\udc00!")"},
+       {R"("\u00e9\ud9c0\udc00!")", R"("é\ud9c0\udc01!")"}},
+      {R"({"enum": ["a", "a\ud9c0\udc00", "\ud9c0\udc01", 1]})",
+       {"\"a\"", "\"a\xF2\x80\x80\x80\"", R"("a\ud9c0\udc00")", R"("\ud9c0\udc01")", "1"},
+       {R"("\u0061")", R"("a\ud9c0\udc01")"}},
+      {R"({"const": {"k\ud9c0\udc00": ["\ud9c0\udc00"]}})",
+       {"{\"k\xF2\x80\x80\x80\":[\"\xF2\x80\x80\x80\"]}", R"({"k\ud9c0\udc00":["\ud9c0\udc00"]})"},
+       {}},
+      {R"({"properties": {"\ud9c0\udc00": {"const": 1}}, "required": ["\ud9c0\udc00"]})",
+       {R"({"\ud9c0\udc00": 1})", "{\"\xF2\x80\x80\x80\":1}"},
+       {"{}"}},
+      {R"({"type": "string", "pattern": "^[a\ud9c0\udc00]$"})", {R"("\ud9c0\udc00")", "\"a\""}, {R"("\ud9c0")"}},
+  });
+}
+
 TEST(JsonSchema, Strings) {
   check({
       {R"({"type": "string"})",
-       {"\"\"", R"("a\"\\\/\b\f\n\r\t\u0041\uD7fF é 漢 😀")"},
-       {"\"", "\"a\nb\"", R"("\uDEAD")"}},
+       {"\"\"", R"("a\"\\\/\b\f\n\r\t\u0041\uD7fF é 漢 😀 \ud83d\uDE00")"},
+       {"\"", "\"a\nb\"", R"("\uDEAD")", R"("\ud83d")", R"("\ud83d\u0041")", R"("\ude00\ud83d")"}},
+      {R"({"type": "string", "maxLength": 1})", {R"("\ud83d\ude00")", "\"😀\""}, {R"("\ud83d\ude00a")"}},
       {R"({"type": "string", "minLength": 2, "maxLength": 3})",
        {"\"ab\"", "\"abc\"", R"("\n\"")", R"("\u00e9é😀")"},
        {"\"a\"", "\"abcd\"", R"("\n")"}},
@@ -313,6 +333,9 @@ TEST(JsonSchema, WhatIsNotSupportedIsRefusedByName) {
       {R"({"frobnicate": 1})", "\"frobnicate\" is not supported: it is not known"},
       {R"({"$ref": "http://a.example/b"})", "another document"},
       {R"({"$ref": "#there"})", "anchor"},
+      {R"({"$ref": "#"})", "leads back"},
+      {R"({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"type": "null"}, {"allOf": [{"$ref": "#/$defs/a"}]}]}}})",
+       "leads back"},
       {R"({"$dynamicRef": "#a"})", "\"$dynamicRef\""},
       {R"({"properties": {"a": {"$id": "urn:b"}}})", "\"$id\""},
       {R"({"anyOf": [{"type": "null"}, {"enum": [1], "not": {}}]})", "#/anyOf/1"},
@@ -347,9 +370,6 @@ TEST(JsonSchema, WhatIsWrongIsSaidWithItsPlace) {
       {R"({"properties": {"a": 1}})", "properties"},
       {R"({"$ref": "#/$defs/a"})", "leads nowhere"},
       {R"({"$ref": "#/type", "type": "null"})", "not a schema"},
-      {R"({"$ref": "#"})", "refers to itself"},
-      {R"({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"type": "null"}, {"allOf": [{"$ref": "#/$defs/a"}]}]}}})",
-       "refers to itself"},
       {R"({"type": "string", "pattern": "("})", "#/pattern"},
   };
   for (const auto& [schema, message] : cases) {
@@ -551,7 +571,6 @@ TEST(JsonSchema, TextsSatisfyTheirSchema) {
     const auto compiled = compile(source);
     if (!compiled) {
       EXPECT_TRUE(compiled.error().message.find("matches nothing") != std::string::npos ||
-                  compiled.error().message.find("refers to itself") != std::string::npos ||
                   compiled.error().code == ErrorCode::kUnsupported)
           << source << ": " << compiled.error().message;
       continue;

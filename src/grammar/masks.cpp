@@ -34,13 +34,11 @@ const std::vector<uint32_t>& Masks::of(Automaton::State state) {
 
 void Masks::compute(Automaton::State state) {
   std::fill(words_.begin(), words_.end(), 0);
-  const size_t room = plain_room(state);
+  const Room room = plain_room(state);
+  vocabulary_->add_plain(room.characters, words_);
   for (const Vocabulary::Trie& trie : vocabulary_->tries()) {
-    if (trie.max_characters > 0 && room >= trie.max_characters) {
-      for (size_t i = 0; i < words_.size(); ++i) words_[i] |= trie.words[i];
-    } else {
-      walk(state, trie);
-    }
+    const bool plain = trie.max_characters > 0;
+    if (!plain || (!room.exact && room.characters < trie.max_characters)) walk(state, trie);
   }
   if (!automaton_.accepts(state)) return;
   for (const int32_t id : vocabulary_->ends()) words_[static_cast<size_t>(id) / 32] |= 1u << (id % 32);
@@ -76,11 +74,17 @@ bool Masks::step_plain(Automaton::State from, std::vector<Automaton::State>& to)
   return true;
 }
 
+// Whether no plain character may come.
+bool Masks::no_plain(Automaton::State from) {
+  return std::all_of(plain_steps_[0].begin(), plain_steps_[0].end(),
+                     [&](const PlainStep step) { return automaton_.next(from, step.byte) == Automaton::kDead; });
+}
+
 // Where a character always leads to one state, as in strings of a bounded length, what follows from there is known or
 // will be of use; where it leads to several, all of them are followed for as long as it matters.
-size_t Masks::plain_room(Automaton::State state) {
+Masks::Room Masks::plain_room(Automaton::State state) {
   std::vector<Automaton::State> chain;
-  size_t room = 0;
+  Room room;
   for (Automaton::State at = state;;) {
     const auto known = plain_room_.find(at);
     if (known != plain_room_.end()) {
@@ -89,22 +93,21 @@ size_t Masks::plain_room(Automaton::State state) {
     }
     std::vector<Automaton::State> after;
     if (!step_plain(at, after)) {
-      plain_room_[at] = 0;
-      break;
+      room = {0, no_plain(at)};
+    } else if (after.size() == 1 && after[0] == at) {
+      room = {Vocabulary::kLongest, true};
+    } else if (after.size() > 1 || chain.size() > Vocabulary::kLongest) {
+      room = {room_of_several(at), false};
+    } else {
+      chain.push_back(at);
+      at = after[0];
+      continue;
     }
-    if (after.size() == 1 && after[0] == at) {
-      plain_room_[at] = room = Vocabulary::kLongest;
-      break;
-    }
-    if (after.size() > 1 || chain.size() > Vocabulary::kLongest) {
-      plain_room_[at] = room = room_of_several(at);
-      break;
-    }
-    chain.push_back(at);
-    at = after[0];
+    plain_room_[at] = room;
+    break;
   }
   for (; !chain.empty(); chain.pop_back()) {
-    room = std::min(room + 1, Vocabulary::kLongest);
+    room.characters = std::min(room.characters + 1, Vocabulary::kLongest);
     plain_room_[chain.back()] = room;
   }
   return room;
@@ -151,7 +154,7 @@ void Masks::walk(Automaton::State state, const Vocabulary::Trie& trie) {
 void Masks::keep(Automaton::State state) {
   Kept kept;
   size_t n = 0;
-  for (const uint32_t word : words_) n += static_cast<size_t>(std::popcount(word));
+  for (size_t i = 0; i < words_.size() && n <= kSparse; ++i) n += static_cast<size_t>(std::popcount(words_[i]));
   if (n <= kSparse) {
     for (size_t i = 0; i < words_.size(); ++i) {
       for (uint32_t word = words_[i]; word != 0; word &= word - 1) {

@@ -27,11 +27,17 @@ class Masks {
     std::vector<uint32_t> words;
     std::vector<int32_t> ids;  // where there are no words
   };
+  // Plain text of up to so many characters may come whatever it is, kLongest where there is no end to it; where it is
+  // `exact`, none that is longer.
+  struct Room {
+    size_t characters = 0;
+    bool exact = false;
+  };
   void compute(Automaton::State state);
-  // The most characters that plain text may have whatever it is, kLongest where there is no end to it.
-  size_t plain_room(Automaton::State state);
+  Room plain_room(Automaton::State state);
   size_t room_of_several(Automaton::State state);
   bool step_plain(Automaton::State from, std::vector<Automaton::State>& to);
+  bool no_plain(Automaton::State from);
   void list_plain_steps();
   void walk(Automaton::State state, const Vocabulary::Trie& trie);
   void keep(Automaton::State state);
@@ -47,7 +53,7 @@ class Masks {
     int to;
   };
   std::vector<PlainStep> plain_steps_[kPlainStates];  // one of each class of bytes
-  std::unordered_map<Automaton::State, size_t> plain_room_;
+  std::unordered_map<Automaton::State, Room> plain_room_;
 };
 
 }  // namespace quern::grammar

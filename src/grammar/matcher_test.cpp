@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "grammar/json_schema.h"
 
 namespace quern::grammar {
 namespace {
@@ -48,26 +49,47 @@ Symbol json_text(IrBuilder& b, size_t least, size_t most) {
   return b.repeat(b.characters(bad, /*negated=*/true), least, most);
 }
 
-// The mask of each state is what the automaton says of each token alone.
+// Along a text, the mask of each state is what the automaton says of each token alone.
+void compare_masks(const Model& m, const std::shared_ptr<GrammarRun>& run) {
+  Automaton::State state = run->automaton.start();
+  for (const char c : std::string("{\"name\": \"a") + "\xC3\xA9" + "bc") {
+    const std::vector<uint32_t> mask = run->masks.of(state);
+    EXPECT_EQ(run->masks.of(state), mask) << "the kept one";
+    for (int32_t id = 0; id < m.end; ++id) {
+      const bool allowed = (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) != 0;
+      ASSERT_EQ(allowed, run->automaton.next(state, m.vocabulary->bytes(id)) != Automaton::kDead) << m.tokens[id];
+    }
+    EXPECT_FALSE((mask[static_cast<size_t>(m.end) / 32] >> (m.end % 32) & 1u) != 0) << "it may not end here";
+    const Automaton::State to = run->automaton.next(state, static_cast<uint8_t>(c));
+    if (to == Automaton::kDead) break;
+    state = to;
+  }
+}
+
 TEST(Masks, EqualTheAutomatonTokenByToken) {
   Model m;
-  for (const size_t most : {size_t{0}, size_t{3}, size_t{6}, size_t{7}, size_t{20}, IrBuilder::kUnbounded}) {
+  for (const size_t most : {size_t{0}, size_t{3}, size_t{6}, size_t{7}, size_t{20}, size_t{26}, size_t{30}, size_t{40},
+                            IrBuilder::kUnbounded}) {
     SCOPED_TRACE(most);
     IrBuilder b;
-    const auto run = m.run(b, b.sequence({b.literal("{\"name\": \""), json_text(b, 0, most), b.literal("\"}")}));
-    Automaton::State state = run->automaton.start();
-    for (const char c : std::string("{\"name\": \"a") + "\xC3\xA9" + "bc") {
-      const std::vector<uint32_t> mask = run->masks.of(state);
-      EXPECT_EQ(run->masks.of(state), mask) << "the kept one";
-      for (int32_t id = 0; id < m.end; ++id) {
-        const bool allowed = (mask[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) != 0;
-        ASSERT_EQ(allowed, run->automaton.next(state, m.vocabulary->bytes(id)) != Automaton::kDead) << m.tokens[id];
-      }
-      EXPECT_FALSE((mask[static_cast<size_t>(m.end) / 32] >> (m.end % 32) & 1u) != 0) << "it may not end here";
-      const Automaton::State to = run->automaton.next(state, static_cast<uint8_t>(c));
-      if (to == Automaton::kDead) break;
-      state = to;
-    }
+    compare_masks(m, m.run(b, b.sequence({b.literal("{\"name\": \""), json_text(b, 0, most), b.literal("\"}")})));
+  }
+}
+
+// Behind the characters that may be anything come some that may not.
+TEST(Masks, EqualTheAutomatonWhereRoomIsNotExact) {
+  Model m;
+  const IrBuilder::Range some[] = {{'a', 'd'}, {' ', ' '}};
+  for (const size_t free : {size_t{0}, size_t{2}, size_t{5}, size_t{11}, size_t{25}}) {
+    SCOPED_TRACE(free);
+    IrBuilder b;
+    const Symbol rest = b.repeat(b.characters(some), 0, IrBuilder::kUnbounded);
+    const Symbol text = b.sequence({json_text(b, free, free), rest});
+    compare_masks(m, m.run(b, b.sequence({b.literal("{\"name\": \""), text, b.literal("\"}")})));
+    // And where a character leads to several states.
+    IrBuilder c;
+    const Symbol ways = c.choice({json_text(c, 0, free), c.repeat(c.characters(some), 0, IrBuilder::kUnbounded)});
+    compare_masks(m, m.run(c, c.sequence({c.literal("{\"name\": \""), ways, c.literal("\"}")})));
   }
 }
 
@@ -124,6 +146,32 @@ TEST(Matcher, WaitsForATrigger) {
   Matcher other(run, {"name"});  // the grammar does not begin with this trigger
   other.accept(m.id("name"));
   EXPECT_FALSE(other.active());
+}
+
+// A listed text with a character for which the vocabulary lacks bytes, as SmolLM2's does, is written with its escape.
+TEST(Matcher, WritesWhatTheVocabularyLacksAsAnEscape) {
+  const auto ascii = std::make_shared<const Vocabulary>(
+      128, [](int32_t id) { return std::string(1, static_cast<char>(id)); }, std::span<const int32_t>{});
+  IrBuilder b;
+  const auto json = add_json_schema(R"({"enum": ["a\ud9c0\udc00", "\ud9c0\udc00"]})", {}, b);
+  ASSERT_TRUE(json.has_value());
+  auto ir = b.finish(json->root);
+  ASSERT_TRUE(ir.has_value());
+  const auto run = std::make_shared<GrammarRun>(std::make_shared<const Ir>(std::move(*ir)), ascii,
+                                                [](std::string_view) { return std::vector<int32_t>{}; });
+  Matcher matcher(run, {});
+  std::string text;
+  while (!matcher.complete() && text.size() < 100) {
+    const auto mask = matcher.mask();
+    ASSERT_TRUE(mask.has_value()) << mask.error().message << " after " << text;
+    for (int32_t id = 0; id < 128; ++id) {
+      if (((**mask)[static_cast<size_t>(id) / 32] >> (id % 32) & 1u) == 0) continue;
+      text.push_back(static_cast<char>(id));
+      matcher.accept(id);
+      break;
+    }
+  }
+  EXPECT_EQ(text, R"("\ud9c0\udc00")");
 }
 
 TEST(Matcher, SaysWhatTheVocabularyCannotWrite) {

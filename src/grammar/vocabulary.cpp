@@ -6,6 +6,11 @@ namespace quern::grammar {
 namespace {
 
 constexpr size_t kPlainSizes[] = {6, 12, 24, Vocabulary::kLongest};  // characters
+constexpr size_t kCounted = 24;  // of gemma-3's 245,000 plain tokens 700 have more characters
+
+void add(std::vector<uint32_t>& words, int32_t id) {
+  words[static_cast<size_t>(id) / 32] |= 1u << (id % 32);
+}
 
 // States: 0 between characters; 1, 2 so many continuation bytes to come; then the leads with a narrower second byte.
 enum : int { kBetween, kOneMore, kTwoMore, kAfterE0, kAfterED, kAfterF0, kAfterF4, kAfterF1 };
@@ -59,6 +64,7 @@ Vocabulary::Vocabulary(size_t n_vocab, const std::function<std::string(int32_t)>
   constexpr size_t kOthers = std::size(kPlainSizes);
   std::vector<int32_t> ids[kOthers + 1];
   tries_.resize(kOthers + 1);
+  std::vector<PlainToken> plain;
   bytes_first_.push_back(0);
   for (size_t i = 0; i < n_vocab; ++i) {
     const auto id = static_cast<int32_t>(i);
@@ -71,8 +77,31 @@ Vocabulary::Vocabulary(size_t n_vocab, const std::function<std::string(int32_t)>
     while (kind < kOthers && n > kPlainSizes[kind]) ++kind;
     ids[kind].push_back(id);
     tries_[kind].max_characters = std::max(tries_[kind].max_characters, n);
+    if (n > 0) plain.push_back({static_cast<uint8_t>(n), id});
   }
+  count_plain(std::move(plain));
   for (size_t t = 0; t < tries_.size(); ++t) build(tries_[t], ids[t]);
+}
+
+void Vocabulary::count_plain(std::vector<PlainToken> tokens) {
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [](const PlainToken& a, const PlainToken& b) { return a.characters < b.characters; });
+  std::vector<uint32_t> words((n_vocab() + 31) / 32);
+  size_t i = 0;
+  for (size_t n = 0; n <= kCounted; ++n) {
+    for (; i < tokens.size() && tokens[i].characters <= n; ++i) add(words, tokens[i].id);
+    plain_.push_back(words);
+  }
+  long_.assign(tokens.begin() + static_cast<ptrdiff_t>(i), tokens.end());
+}
+
+void Vocabulary::add_plain(size_t characters, std::vector<uint32_t>& words) const {
+  const std::vector<uint32_t>& plain = plain_[std::min(characters, kCounted)];
+  for (size_t i = 0; i < words.size(); ++i) words[i] |= plain[i];
+  for (const PlainToken& token : long_) {
+    if (token.characters > characters) break;
+    add(words, token.id);
+  }
 }
 
 bool Vocabulary::is_end(int32_t id) const {
@@ -89,12 +118,9 @@ void Vocabulary::build(Trie& trie, std::vector<int32_t>& ids) {
     const int order = bytes(a).compare(bytes(b));
     return order != 0 ? order < 0 : a < b;
   });
-  trie.words.assign((n_vocab() + 31) / 32, 0);
   std::vector<uint32_t> path;  // nodes of the token before
   std::string_view before;
   for (size_t i = 0; i < ids.size(); ++i) {
-    const auto id = static_cast<uint32_t>(ids[i]);
-    trie.words[id / 32] |= 1u << (id % 32);
     const std::string_view text = bytes(ids[i]);
     if (i > 0 && text == before) {
       twin_[static_cast<size_t>(ids[i - 1])] = ids[i];
@@ -108,7 +134,7 @@ void Vocabulary::build(Trie& trie, std::vector<int32_t>& ids) {
       path.push_back(static_cast<uint32_t>(trie.nodes.size()));
       trie.nodes.push_back({.byte = static_cast<uint8_t>(text[d]), .depth = static_cast<uint8_t>(d)});
     }
-    trie.nodes[path.back()].token = 1 + id;
+    trie.nodes[path.back()].token = 1 + static_cast<uint32_t>(ids[i]);
     before = text;
   }
   for (const uint32_t node : path) trie.nodes[node].end = static_cast<uint32_t>(trie.nodes.size());

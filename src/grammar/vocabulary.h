@@ -27,7 +27,6 @@ class Vocabulary {
   struct Trie {
     size_t max_characters = 0;  // of its plain tokens; 0: of the trie of all others
     std::vector<Node> nodes;
-    std::vector<uint32_t> words;  // the tokens as a mask (TokenMask's layout)
   };
   static constexpr size_t kLongest = 255;  // bytes; longer tokens are never allowed
 
@@ -41,6 +40,8 @@ class Vocabulary {
   [[nodiscard]] std::string_view bytes(int32_t id) const;
   // Plain tokens of up to 6, 12, 24 and more characters, then the others.
   [[nodiscard]] std::span<const Trie> tries() const { return tries_; }
+  // Adds the plain tokens of at most so many characters to a mask (TokenMask's layout).
+  void add_plain(size_t characters, std::vector<uint32_t>& words) const;
   // The next token that has the same bytes, -1 after the last.
   [[nodiscard]] int32_t twin(int32_t id) const { return twin_[static_cast<size_t>(id)]; }
   // The longest token that `text` begins with, -1: none.
@@ -49,13 +50,20 @@ class Vocabulary {
   [[nodiscard]] bool goes_on(std::string_view prefix, const std::function<bool(uint8_t)>& takes) const;
 
  private:
+  struct PlainToken {
+    uint8_t characters;
+    int32_t id;
+  };
   void build(Trie& trie, std::vector<int32_t>& ids);
+  void count_plain(std::vector<PlainToken> tokens);
 
   std::string bytes_;
   std::vector<uint32_t> bytes_first_;
   std::vector<int32_t> twin_;
   std::vector<int32_t> ends_;
   std::vector<Trie> tries_;
+  std::vector<std::vector<uint32_t>> plain_;  // masks of the plain tokens of at most 0, 1, ... kCounted characters
+  std::vector<PlainToken> long_;              // those with more, in order
 };
 
 // Plain text as an automaton over bytes: from state 0, back in 0 after each whole character that needs no escape in a

@@ -4,6 +4,8 @@
 #include <span>
 #include <string_view>
 
+#include "grammar/json_spelling.h"
+
 namespace quern::grammar::schema {
 
 using Kind = Value::Kind;
@@ -202,7 +204,7 @@ Status Compiler::literals(Symbol rule, const std::vector<const Value*>& values) 
     if (value->is(Kind::kString)) {
       strings.push_back(value);
     } else {
-      to_.add(rule, {to_.literal(to_json(*value))});
+      to_.add(rule, {json_literal(to_json(*value), to_)});
     }
   }
   return add_strings(rule, strings);
@@ -219,7 +221,7 @@ Status Compiler::add_strings(Symbol rule, const std::vector<const Value*>& strin
       return {};
     }
   }
-  for (const Value* value : strings) to_.add(rule, {to_.literal(json_quoted(value->text))});
+  for (const Value* value : strings) to_.add(rule, {json_literal(json_quoted(value->text), to_)});
   return {};
 }
 

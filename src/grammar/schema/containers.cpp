@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "grammar/json_spelling.h"
 #include "grammar/schema/compile.h"
 
 namespace quern::grammar::schema {
@@ -79,7 +80,7 @@ Result<Symbol> Compiler::unique_array(const Facts& facts, const Node& unique) {
     for (size_t j = 0; j < i && !known; ++j) {
       QUERN_TRY(known, validator_.equal(*values[i], *values[j]));
     }
-    if (!known) texts.push_back({to_.literal(to_json(*values[i])), /*required=*/false});
+    if (!known) texts.push_back({json_literal(to_json(*values[i]), to_), /*required=*/false});
   }
   if (facts.min_items > texts.size()) return text_.never();
   const Symbol end = to_.sequence({text_.space(), to_.literal("]")});
@@ -253,7 +254,7 @@ Result<Symbol> Compiler::write_members(const Members& members) {
   }
   std::vector<Item> items;
   for (const Members::Member& member : members.listed) {
-    items.push_back({text_.pair(to_.literal(json_quoted(member.name)), member.value), member.required});
+    items.push_back({text_.pair(json_literal(json_quoted(member.name), to_), member.value), member.required});
   }
   return to_.sequence({to_.literal("{"), in_order(items, std::move(after), most)});
 }

@@ -247,7 +247,8 @@ Result<const Node*> Schema::read(const Value& value, unsigned depth) {
   const auto [at, fresh] = nodes_.try_emplace(value.id);
   if (!fresh) {
     if (at->second != nullptr) return at->second.get();
-    return fail_f(ErrorCode::kInvalidArgument, "{}: the schema refers to itself for the same value", place(value));
+    return fail_f(ErrorCode::kUnsupported,
+                  "{}: the keyword \"$ref\" is not supported where it leads back for the same value", place(value));
   }
   auto node = std::make_unique<Node>();
   node->value = &value;

@@ -74,8 +74,7 @@ Result<Dfa> Compiler::string_set(const Facts& facts) {
   const Node& place = *facts.nodes.front();
   Dfa all = Dfa::any();
   for (size_t i = 0; i < sets.size(); ++i) {
-    QUERN_TRY(const Dfa both, i == 0 ? Result<Dfa>(*sets[i]) : placed(place, Dfa::intersection(all, *sets[i])));
-    all = both;
+    QUERN_TRY(all, i == 0 ? Result<Dfa>(*sets[i]) : placed(place, Dfa::intersection(all, *sets[i])));
     QUERN_CHECK_OK(budget_.spend_states(all.states().size()));
   }
   if (facts.min_length > 0 || facts.max_length != kNoLimit) {

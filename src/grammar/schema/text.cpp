@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t kMaxIndent = 20;
 
-// One character of a string: as it is, or as an escape. \u only of whole characters: no half of a surrogate pair.
+// One character of a string: as it is, or as an escape. \u only of whole characters: of halves of surrogate pairs both.
 Symbol character(IrBuilder& to) {
   constexpr IrBuilder::Range kEscaped[] = {{0, 0x1F}, {'"', '"'}, {'\\', '\\'}};
   ByteSet letters, hex = ByteSet::range('0', '9') | ByteSet::range('a', 'f') | ByteSet::range('A', 'F');
@@ -16,7 +16,12 @@ Symbol character(IrBuilder& to) {
   const Symbol digit = to.bytes(hex);
   const Symbol code = to.choice({to.sequence({to.bytes(hex & ~d), digit, digit, digit}),
                                  to.sequence({to.bytes(d), to.bytes(ByteSet::range('0', '7')), digit, digit})});
-  const Symbol escape = to.choice({to.bytes(letters), to.sequence({to.literal("u"), code})});
+  const ByteSet low = ByteSet::range('c', 'f') | ByteSet::range('C', 'F');
+  const ByteSet high = ByteSet::range('8', '9') | ByteSet::range('a', 'b') | ByteSet::range('A', 'B');
+  const Symbol pair = to.sequence(
+      {to.bytes(d), to.bytes(high), digit, digit, to.literal("\\u"), to.bytes(d), to.bytes(low), digit, digit});
+  const Symbol escape =
+      to.choice({to.bytes(letters), to.sequence({to.literal("u"), code}), to.sequence({to.literal("u"), pair})});
   return to.choice({to.characters(kEscaped, /*negated=*/true), to.sequence({to.literal("\\"), escape})});
 }
 
