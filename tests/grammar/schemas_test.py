@@ -1,9 +1,9 @@
 """Texts sampled under JSON schemas at temperature 1.5 are valid, each of them, and end: schemas made by hypothesis and
 those of the JSON Schema test suite (draft 2020-12), each refused by name or sampled. What is refused is counted by keyword.
 
-    schemas_test.py SAMPLE_GRAMMARS WRITE_TINY_MODEL SUITE [--all | --few] [--model FILE]...   (SUITE: the suite's folder)
+    schemas_test.py SAMPLE_GRAMMARS WRITE_TINY_MODEL SUITE [--all | --few] [--model FILE]... [--no-tiny]
 
-The model is a tiny one of random weights, with --model others as well. --all takes 3,000 generated schemas, of which over
+SUITE is the suite's folder. The model is a tiny one of random weights, with --model others as well. --all takes 3,000 generated schemas, of which over
 2,000 are sampled; --few 40 and a fourth of the suite, for a build with sanitizers."""
 
 import argparse
@@ -20,9 +20,10 @@ import jsonschema_rs
 
 import generated
 
+TINY = "tiny.gguf"
 COUNT, FEW, ALL = 250, 40, 3000  # generated schemas
 TEMPERATURE = 1.5
-MAX_TOKENS = 900  # what is not at its end by then is ended; the tiny model's tokens are bytes
+MAX_TOKENS, MAX_TINY_TOKENS = 300, 900  # what is not at its end by then is ended; the tiny model's tokens are bytes
 # The most that may be refused, of those that something satisfies: the test cannot pass by refusing.
 REFUSED_GENERATED, REFUSED_SUITE = 0.35, 0.65
 
@@ -92,8 +93,9 @@ def sample(program, model, grammars):
     for begin in range(0, len(grammars), 250):
         part = enumerate(grammars[begin:begin + 250], begin)
         lines = "".join(json.dumps({"id": i, kind: text}) + "\n" for i, (kind, text) in part)
+        most = MAX_TINY_TOKENS if pathlib.Path(model).name == TINY else MAX_TOKENS
         done = subprocess.run([program, model, "--seed", str(generated.SEED + begin), "--temperature", str(TEMPERATURE), "--max-tokens",
-                               str(MAX_TOKENS)], input=lines, text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
+                               str(most), "--parallel", "16"], input=lines, text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
         answers += [json.loads(line) for line in done.stdout.split("\n") if line]
     assert [a["id"] for a in answers] == list(range(len(grammars))), "answers are missing"
     return answers
@@ -226,6 +228,7 @@ def main():
     args.add_argument("--all", dest="count", action="store_const", const=ALL, default=COUNT)
     args.add_argument("--few", dest="count", action="store_const", const=FEW)
     args.add_argument("--model", action="append", default=[])
+    args.add_argument("--no-tiny", action="store_true", help="the models named alone")
     args = args.parse_args()
     check_the_check()
     schemas = generated.generated(args.count)
@@ -234,10 +237,10 @@ def main():
     if args.count == FEW:
         cases = cases[::4]
     with tempfile.TemporaryDirectory() as folder:
-        tiny = pathlib.Path(folder) / "tiny.gguf"
+        tiny = pathlib.Path(folder) / TINY
         subprocess.run([args.write_tiny_model, "llama", tiny], check=True)
         all_wrong = []
-        for model in [tiny, *args.model]:
+        for model in [*args.model] if args.no_tiny else [tiny, *args.model]:
             name = pathlib.Path(model).name
             answers = sample(args.sample_grammars, model, [("schema", json.dumps(s)) for s in schemas + [c[1] for c in cases]])
             tally = Tally(f"{name}, generated")
