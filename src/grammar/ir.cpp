@@ -474,4 +474,24 @@ Result<Ir> IrBuilder::finish(Symbol root) {
                 described(circle));
 }
 
+Result<Ir> with_bytes(const Ir& ir, const ByteSet& bytes) {
+  IrBuilder b;
+  std::vector<Symbol> rules;
+  for (size_t r = 0; r < ir.rules.size(); ++r) rules.push_back(b.rule());
+  IrBuilder::Sequence symbols;
+  for (size_t r = 0; r < ir.rules.size(); ++r) {
+    for (uint32_t a = ir.rules[r].first; a < ir.rules[r].last; ++a) {
+      symbols.clear();
+      for (uint32_t s = ir.alternatives[a].first; s < ir.alternatives[a].last; ++s) {
+        const Symbol symbol = ir.symbols[s];
+        // An empty set never matches: finish() drops the alternative.
+        symbols.push_back(symbol.kind == Symbol::Kind::kRule ? rules[symbol.index]
+                                                             : b.bytes(ir.sets[symbol.index] & bytes));
+      }
+      b.add(rules[r], symbols);
+    }
+  }
+  return b.finish(rules[ir.root]);
+}
+
 }  // namespace quern::grammar

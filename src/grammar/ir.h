@@ -49,6 +49,9 @@ struct Ir {
   std::vector<uint32_t> least_bytes, least_alternative;
 };
 
+// The texts of a grammar that have no other bytes than these; kInvalidArgument: there is none.
+Result<Ir> with_bytes(const Ir& ir, const ByteSet& bytes);
+
 // The UTF-8 of a range of code points (first <= last <= 0x10FFFF, surrogates left out) as sequences of byte ranges.
 struct Utf8Sequence {
   struct Bytes {

@@ -350,5 +350,19 @@ TEST(IrFinish, EveryAlternativeEnds) {
   EXPECT_GT(finished, 100);
 }
 
+TEST(Ir, WithBytesKeepsTheTextsThatHaveNoOthers) {
+  IrBuilder b;
+  const Symbol item = b.choice({b.literal("a"), b.literal("bc"), b.bytes(ByteSet::range('c', 'e'))});
+  const auto ir = b.finish(b.sequence({b.literal("<"), b.repeat(item, 1, IrBuilder::kUnbounded), b.literal(">")}));
+  ASSERT_TRUE(ir.has_value());
+  const auto part = with_bytes(*ir, ~(ByteSet::one('b') | ByteSet::one('d')));
+  ASSERT_TRUE(part.has_value());
+  for (const auto& [text, kept] : {std::pair("<a>", true), {"<ace>", true}, {"<bc>", false}, {"<ad>", false}}) {
+    EXPECT_TRUE(ir_matches(*ir, text)) << text;
+    EXPECT_EQ(ir_matches(*part, text), kept) << text;
+  }
+  EXPECT_EQ(with_bytes(*ir, ~ByteSet::one('>')).error().code, ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace quern::grammar

@@ -9,7 +9,22 @@ namespace {
 constexpr size_t kMostForcedBytes = 4096;  // at a time
 constexpr double kWorn = 0.25;             // of an automaton's limits
 
+// What the vocabulary can write of the grammar, so that the shortest end is none that it cannot. Where it can write
+// nothing the grammar stays as it is, and the first mask says so.
+std::shared_ptr<const Ir> writable(std::shared_ptr<const Ir> ir, const ByteSet& bytes) {
+  const auto whole = [&](const ByteSet& set) { return (set & ~bytes).empty(); };
+  if (std::all_of(ir->sets.begin(), ir->sets.end(), whole)) return ir;
+  auto part = with_bytes(*ir, bytes);
+  return part ? std::make_shared<const Ir>(std::move(*part)) : ir;
+}
+
 }  // namespace
+
+GrammarRun::GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> tokens, Encode tokenize)
+    : automaton(writable(std::move(ir), tokens->bytes_of_all())),
+      vocabulary(std::move(tokens)),
+      masks(vocabulary, automaton),
+      encode(std::move(tokenize)) {}
 
 Matcher::Matcher(std::shared_ptr<GrammarRun> run, std::vector<std::string> triggers)
     : run_(std::move(run)), triggers_(std::move(triggers)), active_(triggers_.empty()) {

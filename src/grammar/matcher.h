@@ -22,11 +22,7 @@ namespace quern::grammar {
 using Encode = std::function<std::vector<int32_t>(std::string_view text)>;
 
 struct GrammarRun {
-  GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> tokens, Encode tokenize)
-      : automaton(std::move(ir)),
-        vocabulary(std::move(tokens)),
-        masks(vocabulary, automaton),
-        encode(std::move(tokenize)) {}
+  GrammarRun(std::shared_ptr<const Ir> ir, std::shared_ptr<const Vocabulary> tokens, Encode tokenize);
 
   Automaton automaton;
   std::shared_ptr<const Vocabulary> vocabulary;

@@ -160,6 +160,7 @@ TEST(Matcher, WritesWhatTheVocabularyLacksAsAnEscape) {
   const auto run = std::make_shared<GrammarRun>(std::make_shared<const Ir>(std::move(*ir)), ascii,
                                                 [](std::string_view) { return std::vector<int32_t>{}; });
   Matcher matcher(run, {});
+  EXPECT_EQ(matcher.shortest_end(100)->size(), std::string_view(R"("\ud9c0\udc00")").size()) << "not the raw character";
   std::string text;
   while (!matcher.complete() && text.size() < 100) {
     const auto mask = matcher.mask();

@@ -72,6 +72,7 @@ Vocabulary::Vocabulary(size_t n_vocab, const std::function<std::string(int32_t)>
     bytes_ += text;
     bytes_first_.push_back(static_cast<uint32_t>(bytes_.size()));
     if (text.empty() || text.size() > kLongest) continue;
+    for (const char c : text) bytes_of_all_ |= ByteSet::one(static_cast<uint8_t>(c));
     const size_t n = plain_characters(text);
     size_t kind = n == 0 ? kOthers : 0;
     while (kind < kOthers && n > kPlainSizes[kind]) ++kind;

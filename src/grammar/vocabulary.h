@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "grammar/byte_set.h"
+
 namespace quern::grammar {
 
 class Vocabulary {
@@ -38,6 +40,8 @@ class Vocabulary {
   [[nodiscard]] std::span<const int32_t> ends() const { return ends_; }
   [[nodiscard]] bool is_end(int32_t id) const;
   [[nodiscard]] std::string_view bytes(int32_t id) const;
+  // Those that some token has.
+  [[nodiscard]] const ByteSet& bytes_of_all() const { return bytes_of_all_; }
   // Plain tokens of up to 6, 12, 24 and more characters, then the others.
   [[nodiscard]] std::span<const Trie> tries() const { return tries_; }
   // Adds the plain tokens of at most so many characters to a mask (TokenMask's layout).
@@ -58,6 +62,7 @@ class Vocabulary {
   void count_plain(std::vector<PlainToken> tokens);
 
   std::string bytes_;
+  ByteSet bytes_of_all_;
   std::vector<uint32_t> bytes_first_;
   std::vector<int32_t> twin_;
   std::vector<int32_t> ends_;

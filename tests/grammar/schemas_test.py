@@ -8,6 +8,7 @@ SUITE is the suite's folder. The model is a tiny one of random weights, with --m
 
 import argparse
 import collections
+import decimal
 import json
 import pathlib
 import re
@@ -23,7 +24,7 @@ import generated
 TINY = "tiny.gguf"
 COUNT, FEW, ALL = 250, 40, 3000  # generated schemas
 TEMPERATURE = 1.5
-MAX_TOKENS, MAX_TINY_TOKENS = 300, 900  # what is not at its end by then is ended; the tiny model's tokens are bytes
+MAX_TOKENS, MAX_TINY_TOKENS, LONG = 300, 900, 4000  # what is not at its end by then is ended; the tiny model's tokens are bytes
 # The most that may be refused, of those that something satisfies: the test cannot pass by refusing.
 REFUSED_GENERATED, REFUSED_SUITE = 0.35, 0.65
 
@@ -55,8 +56,16 @@ def additional_properties(validator, rule, instance, schema):
             yield from validator.descend(value, rule, path=name)
 
 
+def multiple_of(validator, divisor, instance, schema):
+    """Of the decimal numbers as written: 1134.4352 is a multiple of 0.0001, of floats it is none."""
+    is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
+    with decimal.localcontext(prec=2000):
+        if is_number and decimal.Decimal(repr(instance)) % decimal.Decimal(repr(divisor)) != 0:
+            yield jsonschema.ValidationError(f"{instance!r} is not a multiple of {divisor!r}")
+
+
 Draft = jsonschema.validators.extend(jsonschema.Draft202012Validator, {
-    "pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties})
+    "multipleOf": multiple_of, "pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties})
 Loose = jsonschema.validators.extend(Draft, {"oneOf": any_of})  # for schemas whose oneOf quern said to read as anyOf
 FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
 
@@ -87,12 +96,12 @@ def parse(text, listed):
     return json.loads(text, object_pairs_hook=members, parse_constant=no_constant)
 
 
-def sample(program, model, grammars):
+def sample(program, model, grammars, **settings):
     """The answers of sample_grammars to (kind, text) each, some hundreds at a time."""
     answers = []
     for begin in range(0, len(grammars), 250):
         part = enumerate(grammars[begin:begin + 250], begin)
-        lines = "".join(json.dumps({"id": i, kind: text}) + "\n" for i, (kind, text) in part)
+        lines = "".join(json.dumps({"id": i, kind: text, **settings}) + "\n" for i, (kind, text) in part)
         most = MAX_TINY_TOKENS if pathlib.Path(model).name == TINY else MAX_TOKENS
         done = subprocess.run([program, model, "--seed", str(generated.SEED + begin), "--temperature", str(TEMPERATURE), "--max-tokens",
                                str(most), "--parallel", "16"], input=lines, text=True, encoding="utf-8", stdout=subprocess.PIPE, check=True)
@@ -135,6 +144,7 @@ def check_the_check():
     wrong = [({"type": "integer"}, '"1"', "end_of_text", ()), ({}, "[1", "end_of_text", ()), 
              ({"anyOf": [{"properties": {"id": {}}}]}, '{"id": 1, "id": 2}', "end_of_text", ()),
              ({}, "NaN", "end_of_text", ()), ({}, "1", "cancelled", ()), ({}, "1", "context_full", ()), ({}, "1 1", "max_tokens", ()),
+             ({"multipleOf": 0.01}, "1.005", "end_of_text", ()),
              ({"pattern": r"^\p{Lu}$"}, '"a"', "end_of_text", ()), ({"oneOf": [{"minimum": 1}, {"maximum": 5}]}, "3", "end_of_text", ()),
              ({"oneOf": [{"minimum": 3}, {"maximum": 1}]}, "2", "end_of_text", ("#: oneOf is read as anyOf",)),
              *(({"format": name}, f'"{text}"', "end_of_text", ()) for name, text in
@@ -161,6 +171,24 @@ GBNF = {
     'root ::= (yes |\n  no)\nyes ::= "yes" "!"?\nno ::= "no" ", " [^\\x00-\\x1f"]{2,20}': r'^(yes!?|no, [^\u0000-\u001f"]{2,20})$',
     'root ::= "{" [ぁ-ん] . "}" {2}': r"^\{[ぁ-ん](.|[\n\r\u2028\u2029])\}{2}$",
 }
+
+
+def sample_longer(program, model, schemas, answers):
+    """Once more with more tokens, where even the shortest text has more than there were: such a text is cut."""
+    cut = [i for i, a in enumerate(answers) if a.get("reason") == "max_tokens" and not is_json(a["text"])]
+    again = sample(program, model, [("schema", json.dumps(schemas[i])) for i in cut], max_tokens=LONG)
+    for i, answer in zip(cut, again):
+        answers[i] = answer
+    if cut:
+        print(f"{pathlib.Path(model).name}: {len(cut)} were cut, and sampled again in up to {LONG} tokens")
+
+
+def is_json(text):
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_patterns(program, model):
@@ -243,6 +271,7 @@ def main():
         for model in [*args.model] if args.no_tiny else [tiny, *args.model]:
             name = pathlib.Path(model).name
             answers = sample(args.sample_grammars, model, [("schema", json.dumps(s)) for s in schemas + [c[1] for c in cases]])
+            sample_longer(args.sample_grammars, model, schemas + [c[1] for c in cases], answers)
             tally = Tally(f"{name}, generated")
             for i, (schema, answer) in enumerate(zip(schemas, answers)):
                 tally.add(f"generated {i}", schema, answer)
